@@ -1,0 +1,87 @@
+"""Reading the YAML an installer edits: a wrong key is named, with the one that was probably meant."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import Any, TypeVar
+
+import msgspec
+import yaml
+
+from hearth_core.errors import ConfigError
+
+T = TypeVar("T")
+_UNKNOWN = re.compile(r"unknown field `(?P<key>[^`]+)`(?: - at `\$\.?(?P<where>[^`]*)`)?")
+_WHERE = re.compile(r" - at `\$\.?(?P<where>[^`]*)`")
+
+
+def parse_yaml(text: str, source: str, kind: type[T]) -> T:
+    """Turn YAML into a checked object.
+
+    Args:
+        text: The file's content.
+        source: The file's name, for the error.
+        kind: A msgspec Struct that refuses unknown fields.
+
+    Raises:
+        ConfigError: With field, value and remedy.
+    """
+    try:
+        raw = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f"line {mark.line + 1}" if mark else "the file"
+        raise ConfigError(source, line, str(getattr(error, "problem", error)), "Correct the YAML.") from error
+    try:
+        return msgspec.convert(raw, type=kind)
+    except msgspec.ValidationError as error:
+        raise _explain(str(error), raw, source, kind) from error
+
+
+def _explain(message: str, raw: object, source: str, kind: type) -> ConfigError:
+    if unknown := _UNKNOWN.search(message):
+        key, where = unknown["key"], unknown["where"] or ""
+        field = f"{where}.{key}" if where else key
+        close = difflib.get_close_matches(key, sorted(_field_names(kind)), n=1)
+        meant = f"Did you mean {close[0]!r}?" if close else "Remove it."
+        value = _look_up(raw, where)
+        return ConfigError(source, field, value.get(key) if isinstance(value, dict) else None, meant)
+    located = _WHERE.search(message)
+    where = located["where"] if located else ""
+    return ConfigError(source, where or "the file", _look_up(raw, where), _WHERE.sub("", message) + ".")
+
+
+def _look_up(raw: object, where: str) -> Any:  # noqa: ANN401  a value of a file can be anything
+    """Follow a path such as ``devices[0].port``."""
+    value: Any = raw
+    for step in re.findall(r"[^.\[\]]+", where):
+        if isinstance(value, list) and step.isdigit() and int(step) < len(value):
+            value = value[int(step)]
+        elif isinstance(value, dict):
+            value = value.get(step)
+        else:
+            return None
+    return value
+
+
+def _field_names(kind: object, seen: set[object] | None = None) -> set[str]:
+    """Collect the field names of a Struct and of every Struct inside it."""
+    seen = set() if seen is None else seen
+    names: set[str] = set()
+    stack = [msgspec.inspect.type_info(kind)]
+    while stack:
+        info = stack.pop()
+        if isinstance(info, msgspec.inspect.StructType):
+            if info.cls in seen:
+                continue
+            seen.add(info.cls)
+            names |= {field.encode_name for field in info.fields}
+            stack += [field.type for field in info.fields]
+        elif isinstance(info, msgspec.inspect.ListType):
+            stack.append(info.item_type)
+        elif isinstance(info, msgspec.inspect.UnionType):
+            stack += list(info.types)
+        elif isinstance(info, msgspec.inspect.DictType):
+            stack.append(info.value_type)
+    return names

@@ -1,0 +1,91 @@
+"""What a home is: place, tariff, limits and battery, as an installer writes it and both ends plan with it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+from msgspec import Meta
+
+Percent = Annotated[float, Meta(ge=0, le=100)]
+PositiveW = Annotated[float, Meta(gt=0, le=1e6)]
+
+
+class _Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Facts never change while an agent runs, and a misspelt key is refused."""
+
+
+class ExportKind(StrEnum):
+    """How feed-in is paid."""
+
+    FIXED = "fixed"
+    SPOT = "spot"
+
+
+class Tariff(_Facts, frozen=True, kw_only=True):
+    """Prices of a home: import = (day-ahead + adder) * (1 + VAT); export fixed, or day-ahead + adder."""
+
+    import_adder_eur_per_kwh: Annotated[float, Meta(ge=-1, le=2)] = 0.0
+    vat_percent: Percent = 0.0
+    export_kind: ExportKind = ExportKind.FIXED
+    export_eur_per_kwh: Annotated[float, Meta(ge=-1, le=2)] = 0.0
+
+    def import_eur_per_kwh(self, day_ahead_eur_per_kwh: float) -> float:
+        """Return what a kWh from the grid costs [EUR/kWh]."""
+        return (day_ahead_eur_per_kwh + self.import_adder_eur_per_kwh) * (1 + self.vat_percent / 100)
+
+    def feed_in_eur_per_kwh(self, day_ahead_eur_per_kwh: float) -> float:
+        """Return what a kWh fed into the grid earns [EUR/kWh]; ``export_eur_per_kwh`` is the adder for spot."""
+        spot = day_ahead_eur_per_kwh if self.export_kind is ExportKind.SPOT else 0.0
+        return spot + self.export_eur_per_kwh
+
+
+class Limits(_Facts, frozen=True, kw_only=True):
+    """Local electrical limits; the hub can narrow them, never widen them."""
+
+    main_fuse_a: Annotated[float, Meta(gt=0, le=250)]
+    phases: Annotated[int, Meta(ge=1, le=3)] = 3
+    export_limit_w: Annotated[float, Meta(ge=0, le=1e6)] | None = None
+
+
+class BatteryFacts(_Facts, frozen=True, kw_only=True):
+    """A battery as its data sheet states it; powers are at the AC terminals."""
+
+    capacity_wh: Annotated[float, Meta(gt=0, le=1e6)]
+    max_charge_w: PositiveW
+    max_discharge_w: PositiveW
+    min_soc_percent: Percent = 5.0
+    max_soc_percent: Percent = 100.0
+    efficiency: Annotated[float, Meta(gt=0.3, le=1)] = 0.95
+    """One-way efficiency between AC terminals and cells at half power [1]."""
+    own_use_w: Annotated[float, Meta(ge=0, le=500)] = 10.0
+    """What the battery and its electronics draw while they wait [W]."""
+    wear_eur_per_kwh: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    """What one kWh through the cells costs in wear [EUR/kWh]."""
+
+    def __post_init__(self) -> None:
+        if self.min_soc_percent >= self.max_soc_percent:
+            msg = "min_soc_percent must be below max_soc_percent"
+            raise ValueError(msg)
+
+
+class Site(_Facts, frozen=True, kw_only=True):
+    """A home, as the agent announces it to the hub."""
+
+    name: str
+    timezone: str
+    latitude: Annotated[float, Meta(ge=-90, le=90)]
+    longitude: Annotated[float, Meta(ge=-180, le=180)]
+    price_zone: str
+    limits: Limits
+    tariff: Tariff
+    battery: BatteryFacts | None = None
+
+    def __post_init__(self) -> None:
+        try:
+            ZoneInfo(self.timezone)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            msg = f"timezone {self.timezone!r} is unknown; use a name such as Europe/Berlin"
+            raise ValueError(msg) from error
