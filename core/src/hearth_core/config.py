@@ -44,7 +44,7 @@ def _explain(message: str, raw: object, source: str, kind: type) -> ConfigError:
         key, where = unknown["key"], unknown["where"] or ""
         field = f"{where}.{key}" if where else key
         close = difflib.get_close_matches(key, sorted(_field_names(kind)), n=1)
-        meant = f"Did you mean {close[0]!r}?" if close else "Remove it."
+        meant = f"Unknown key. Did you mean {close[0]!r}?" if close else "Unknown key. Remove it."
         value = _look_up(raw, where)
         return ConfigError(source, field, value.get(key) if isinstance(value, dict) else None, meant)
     located = _WHERE.search(message)

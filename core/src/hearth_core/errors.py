@@ -20,7 +20,7 @@ class ConfigError(PermanentError):
 
     def __init__(self, source: str, field: str, value: object, remedy: str) -> None:
         self.source, self.field, self.value, self.remedy = source, field, value, remedy
-        super().__init__(f"{source}: {field}: {value!r} is not usable. {remedy}")
+        super().__init__(f"{source}: {field} = {value!r}: {remedy}")
 
 
 class PoisonMessageError(PermanentError):

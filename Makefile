@@ -1,0 +1,54 @@
+# Hearth: `make demo` starts a living home, `make test` runs every test. Both do their own set-up.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PARTS := core models agent hub firmware-sim
+EDITABLE := $(foreach part,$(PARTS),-e ./$(part))
+ARGS ?=
+LOCK = $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" \
+	--no-emit-package hearth-core --no-emit-package hearth-models --no-emit-package hearth-agent --no-emit-package hearth-hub --no-emit-package hearth-sim
+
+.PHONY: help setup demo test check web lock schemas screenshot clean
+help: ## say what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(VENV)/.ready web ## make .venv with the commands hearth-agent, hearth-hub, hearth-models, hearth-sim
+
+demo: setup ## start a living home; options in ARGS="--days 2 --headless --json out.json"
+	@exec $(BIN)/hearth-sim demo $(ARGS)
+
+test: setup ## run every check and test against real services
+	@tests/run
+
+check: setup ## lint, types and import rules only
+	@tests/run check
+
+web: hub/src/hearth_hub/static/index.html ## build the dashboard (needs Node.js >= 20)
+
+hub/src/hearth_hub/static/index.html: $(shell find web -type f -not -path '*/node_modules/*' 2>/dev/null)
+	@if command -v npm >/dev/null; then \
+		echo "building the dashboard (web/)"; \
+		cd web && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build && touch ../$@; \
+	else echo "Node.js is not here: the dashboard is not built (everything else runs; install Node.js >= 20, then: make web)"; fi
+
+$(VENV)/.ready: requirements/bootstrap.txt requirements/dev.txt $(foreach part,$(PARTS),$(part)/pyproject.toml)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Hearth needs Python >= 3.11; this is $$($(PYTHON) --version). Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
+	@echo "making $(VENV) and installing the locked packages (about a minute the first time)"
+	@$(PYTHON) -m venv $(VENV) || { echo "Python cannot make a virtual environment: on Debian and Ubuntu, apt install python3-venv"; exit 2; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --require-hashes -r requirements/dev.txt
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation $(EDITABLE)
+	@touch $@
+
+lock: $(VENV)/.ready ## resolve the requirements anew
+	echo 'uv>=0.9,<1' | $(LOCK) -o requirements/bootstrap.txt -
+	$(LOCK) --group pyproject.toml:dev $(foreach part,core models agent hub firmware-sim,$(part)/pyproject.toml) --all-extras -o requirements/dev.txt
+	$(LOCK) core/pyproject.toml models/pyproject.toml agent/pyproject.toml --extra serve -o requirements/agent.txt
+	$(LOCK) core/pyproject.toml models/pyproject.toml hub/pyproject.toml --extra serve --extra plan --extra train -o requirements/hub.txt
+
+schemas: $(VENV)/.ready ## write the JSON Schema of every message to docs/schemas
+	$(BIN)/python -m hearth_core docs/schemas
+
+clean: ## remove what make has made, the demo's data included
+	rm -rf $(VENV) .data web/node_modules hub/src/hearth_hub/static
