@@ -152,12 +152,16 @@ class Target(StrEnum):
     PV = "pv"
 
 
+SEASONAL_NAIVE = "seasonal-naive"
+"""Named as the model of a forecast that no trained model made."""
+
+
 class ForecastSeries(_Message, frozen=True, kw_only=True):
     """Quantiles of one target, mean power of each step [W]."""
 
     target: Target
     model: str
-    """Model version, or ``seasonal-naive``."""
+    """Model version, or `SEASONAL_NAIVE`."""
     p10_w: list[float]
     p50_w: list[float]
     p90_w: list[float]

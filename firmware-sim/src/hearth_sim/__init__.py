@@ -1,0 +1,1 @@
+"""A recorded home behind simulated device firmware: physics, Modbus TCP servers, its history."""

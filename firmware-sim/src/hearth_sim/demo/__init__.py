@@ -1,0 +1,1 @@
+"""The demo: one command that brings a whole home to life, and one that measures how it lived."""
