@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator
@@ -15,9 +16,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg import sql
+
 from hearth_hub.database.embedded import EmbeddedPostgres
 from hearth_hub.database.migrate import migrate
-from psycopg import sql
 
 _START_TIMEOUT_S = 10.0
 
@@ -81,12 +83,13 @@ def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+def postgres_server() -> Iterator[EmbeddedPostgres]:
     """The one PostgreSQL server of this test session."""
-    server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres") / "data")
-    server.start()
-    yield server
-    server.stop()
+    with tempfile.TemporaryDirectory(prefix="hearth-test-") as folder:
+        server = EmbeddedPostgres(Path(folder) / "postgres")
+        server.start()
+        yield server
+        server.stop()
 
 
 @pytest.fixture

@@ -8,7 +8,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 # spelt in parts, or this file would find itself
-REGISTRIES = re.compile("|".join(["py" + r"pi\.org", "python" + r"hosted\.org", "npm" + r"js\.(org|com)", r"deb\.deb" + r"ian\.org"]))
+REGISTRIES = re.compile(
+    "|".join(["py" + r"pi\.org", "python" + r"hosted\.org", "npm" + r"js\.(org|com)", r"deb\.deb" + r"ian\.org"])
+)
 
 
 def tracked() -> list[Path]:

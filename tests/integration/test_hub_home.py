@@ -1,0 +1,396 @@
+"""A seeded home, asked through the API, reconciled, planned for and reported on; everything real but the household."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import queue
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+import httpx
+import psycopg
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion
+
+from hearth_core.clock import ManualClock
+from hearth_core.errors import SignatureError
+from hearth_core.messages import (
+    AgentState,
+    Birth,
+    DeviceBatch,
+    DeviceInfo,
+    Event,
+    EventLevel,
+    Forecast,
+    ForecastSeries,
+    Plan,
+    Readings,
+    Status,
+    Tally,
+    Target,
+    encode,
+)
+from hearth_core.points import DeviceKind
+from hearth_core.signing import unseal
+from hearth_core.site import BatteryFacts, ExportKind, Limits, Site, Tariff
+from hearth_hub.accounts.service import reconcile
+from hearth_hub.app import create_app
+from hearth_hub.database.pool import new_pool
+from hearth_hub.homes.service import get_home
+from hearth_hub.ingest.service import Incoming, Ingest
+from hearth_hub.mqtt import Broker
+from hearth_hub.prices.source import PricePoint, published_at
+from hearth_hub.readings.live import live
+from hearth_hub.report.service import report
+from hearth_hub.worker.planning import look_ahead
+from hearth_hub.worker.process import Worker
+from hearth_hub.worker.publisher import Publisher
+
+START = datetime(2016, 4, 4, tzinfo=UTC)
+DAYS = 3
+NOW = START + timedelta(days=DAYS, hours=6)
+NOW_S = NOW.timestamp()
+EPOCH = "00000000000000cc"
+STEP_S = 300
+
+
+class Mosquitto(Protocol):
+    """What these tests need of the fixture."""
+
+    port: int
+
+    @property
+    def url(self) -> str: ...
+
+
+def household(at: datetime) -> dict[str, dict[str, float]]:
+    """What each device measures at an instant: 600 W of load, a sun of 3 kW, an EV in the evening."""
+    hours = (at - START).total_seconds() / 3600
+    hour = hours % 24
+    pv_w = max(0.0, 3000 * math.sin((hour - 6) / 12 * math.pi))
+    ev_w = 2000.0 if 18 <= hour < 20 else 0.0
+    load_w = 600.0 + ev_w
+    return {
+        "grid": {"power_w": load_w - pv_w, "import_energy_wh": 300 * hours, "export_energy_wh": 100 * hours},
+        "inverter": {"power_w": pv_w, "pv_power_w": pv_w, "battery_power_w": 0.0, "soc_percent": 40.0},
+        "charger": {"power_w": ev_w},
+    }
+
+
+def birth() -> Birth:
+    site = Site(
+        name="Anna's home",
+        timezone="Europe/Berlin",
+        latitude=47.7,
+        longitude=9.2,
+        price_zone="NL",
+        limits=Limits(main_fuse_a=35),
+        tariff=Tariff(import_adder_eur_per_kwh=0.1, vat_percent=20, export_kind=ExportKind.SPOT),
+        battery=BatteryFacts(capacity_wh=10_000, max_charge_w=5000, max_discharge_w=5000),
+    )
+    kinds = {
+        "grid": DeviceKind.GRID_METER,
+        "inverter": DeviceKind.HYBRID_INVERTER,
+        "charger": DeviceKind.EV_CHARGER,
+    }
+    devices = [DeviceInfo(id=name, kind=kind, profile="p") for name, kind in kinds.items()]
+    return Birth(session="s", at_ms=0, epoch=EPOCH, software="1", site=site, devices=devices)
+
+
+def day_ahead() -> list[PricePoint]:
+    """A night cheap, an evening dear; as many days as the market would ever know."""
+    hours = [START - timedelta(days=2) + timedelta(hours=hour) for hour in range(24 * 10)]
+    return [PricePoint(at, 3600, 0.05 if at.hour < 6 else 0.25, published_at(at)) for at in hours]
+
+
+def send(ingest: Ingest, what: str, message: Any) -> None:
+    ingest.store([Incoming(f"hearth/anna/{what}", encode(message))])
+
+
+@pytest.fixture
+def seeded(postgres_url: str) -> str:
+    """A home of three days and six hours at five minutes, its agent online."""
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        ingest = Ingest(connection, ManualClock(NOW_S))
+        send(ingest, "birth", birth())
+        times = [START + timedelta(seconds=STEP_S * step) for step in range((DAYS * 24 + 6) * 3600 // STEP_S)]
+        lived = [household(at) for at in times]
+        at_ms = [round(at.timestamp() * 1000) for at in times]
+        batches = [
+            DeviceBatch(
+                device=name,
+                at_ms=at_ms,
+                points={point: [home[name][point] for home in lived] for point in lived[0][name]},
+                produced=len(times),
+            )
+            for name in lived[0]
+        ]
+        send(ingest, "readings", Readings(epoch=EPOCH, seq=1, batches=batches))
+        tallies = [Tally(device=name, produced=len(times), spooled=0) for name in lived[0]]
+        now_ms = round(NOW_S * 1000)
+        send(
+            ingest,
+            "status",
+            Status(state=AgentState.ONLINE, session="s", at_ms=now_ms, epoch=EPOCH, tallies=tallies, mode="hold"),
+        )
+        send(ingest, "event", Event(at_ms=now_ms, level=EventLevel.WARNING, kind="device_lost", device="charger"))
+    return postgres_url
+
+
+@pytest.fixture
+async def api(seeded: str) -> AsyncIterator[httpx.AsyncClient]:
+    app = create_app(seeded, ManualClock(NOW_S))
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://hub") as client,
+    ):
+        yield client
+
+
+class Listener:
+    """An agent that only listens."""
+
+    def __init__(self, port: int) -> None:
+        self.heard: queue.Queue[tuple[str, bytes]] = queue.Queue()
+        self._client = Client(CallbackAPIVersion.VERSION2)
+        self._client.on_message = lambda _, __, message: self.heard.put((message.topic, bytes(message.payload)))
+        self._client.on_connect = lambda client, *_: client.subscribe("hearth/anna/#", 1)
+        self._client.connect("127.0.0.1", port)
+        self._client.loop_start()
+
+    def close(self) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+@pytest.fixture
+def listener(mosquitto: Mosquitto) -> Iterator[Listener]:
+    listener = Listener(mosquitto.port)
+    yield listener
+    listener.close()
+
+
+async def test_the_api_shows_the_home(api: httpx.AsyncClient) -> None:
+    assert (await api.get("/api/health")).json() == {"status": "ok"}
+    assert (await api.get("/api/clock")).json() == {"now_ms": round(NOW_S * 1000), "speed": 1.0}
+    homes = (await api.get("/api/homes")).json()
+    assert homes == [{"home": "anna", "name": "Anna's home", "state": "online", "timezone": "Europe/Berlin"}]
+    home = (await api.get("/api/homes/anna")).json()
+    assert home["battery"]["capacity_wh"] == 10_000
+    assert [device["kind"] for device in home["devices"]] == ["ev_charger", "grid_meter", "hybrid_inverter"]
+    events = (await api.get("/api/homes/anna/events?limit=5")).json()
+    assert [(event["kind"], event["device"], event["level"]) for event in events] == [
+        ("device_lost", "charger", "warning")
+    ]
+
+
+async def test_now_adds_up(api: httpx.AsyncClient) -> None:
+    answer = await api.get("/api/homes/anna/now")
+    assert answer.headers["cache-control"] == "no-store"
+    now = answer.json()
+    assert now["flows"]["load_w"] == pytest.approx(600, abs=0.1)
+    assert now["flows"]["house_w"] == pytest.approx(600, abs=0.1)
+    assert now["flows"]["heat_pump_w"] is None
+    assert now["stored_wh"] == 4000
+    assert now["mode"] == "hold"
+    assert now["import_eur_per_kwh"] is None, "no price has been published yet"
+    assert {device["device"]: device["age_s"] for device in now["devices"]} == dict.fromkeys(
+        ("charger", "grid", "inverter"), 300.0
+    )
+
+
+async def test_series_are_means_and_holes_are_null(api: httpx.AsyncClient, seeded: str) -> None:
+    """A silent inverter must show as missing, never as a house without load."""
+    with psycopg.connect(seeded) as connection:
+        connection.execute(
+            "delete from reading r using device d where d.id = r.device_id and d.device = 'inverter'"
+            " and r.at >= %s and r.at < %s",
+            [START + timedelta(hours=13), START + timedelta(hours=14)],
+        )
+    span = {"start_ms": round((START + timedelta(hours=12)).timestamp() * 1000), "step_s": 3600}
+    span["end_ms"] = span["start_ms"] + 9 * 3_600_000
+    series = (await api.get("/api/homes/anna/series", params=span)).json()
+    assert series["load_w"][0] == pytest.approx(600, abs=0.2)
+    assert series["load_w"][1] is None
+    assert series["ev_w"][5:9] == [0.0, 2000.0, 2000.0, 0.0]
+    assert series["pv_w"][0] == pytest.approx(2960, rel=0.02)
+    assert series["heat_pump_w"] == [None] * 9
+    assert series["start_ms"] == span["start_ms"]
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "field"),
+    [
+        ("/api/homes/nobody/now", 404, "home"),
+        ("/api/homes/nobody/live", 404, "home"),
+        ("/api/homes/anna/plan", 404, "plan"),
+        ("/api/homes/anna/forecast", 404, "forecast"),
+        ("/api/homes/anna/series?start_ms=2&end_ms=1", 422, "end_ms"),
+        ("/api/homes/anna/series?start_ms=a&end_ms=1", 422, "start_ms"),
+        ("/api/homes/anna/series?start_ms=0&end_ms=86400000&step_s=1", 422, "step_s"),
+        ("/api/homes/anna/events?limit=0", 422, "limit"),
+    ],
+)
+async def test_a_wrong_request_names_field_and_value(
+    api: httpx.AsyncClient, path: str, status: int, field: str
+) -> None:
+    answer = await api.get(path)
+    assert answer.status_code == status
+    assert answer.json()["error"]["field"] == field
+    assert answer.json()["error"]["message"]
+
+
+async def test_without_a_built_dashboard_the_page_says_how_to_build_it(seeded: str, tmp_path: Any) -> None:
+    app = create_app(seeded, ManualClock(NOW_S), static=tmp_path)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://hub") as client:
+        assert "make web" in (await client.get("/")).text
+    (tmp_path / "index.html").write_text("<p>built")
+    app = create_app(seeded, ManualClock(NOW_S), static=tmp_path)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://hub") as client:
+        assert (await client.get("/")).text == "<p>built"
+
+
+async def test_the_live_stream_tells_state_and_new_plans_and_ends_when_the_hub_closes(seeded: str) -> None:
+    closing = asyncio.Event()
+    events: list[tuple[str, dict[str, Any]]] = []
+    async with new_pool(seeded) as pool:
+        async for chunk in live(pool, ManualClock(NOW_S), "anna", closing):
+            name, _, data = chunk.decode().partition("\n")
+            events.append((name, json.loads(data.removeprefix("data: "))))
+            if len(events) == 1:
+                async with pool.connection() as connection:
+                    await connection.execute(
+                        "insert into plan (home_id, version, issued_at, policy, solve_ms, broken_wishes)"
+                        " select id, 7, now(), 'modes', 1, 0 from home"
+                    )
+            elif events[-1][0] == "event: plan" or len(events) > 4:
+                closing.set()
+    assert [name for name, _ in events] == ["event: now", "event: now", "event: plan"]
+    assert events[0][1]["plan_version"] is None
+    assert events[2][1] == {"version": 7}
+
+
+async def test_reconcile_finds_a_reading_that_vanished(seeded: str) -> None:
+    async with new_pool(seeded) as pool, pool.connection() as connection:
+        found = await reconcile(connection, "anna")
+        assert found.reconciled
+        assert found.totals() == {
+            "produced": 3 * 936,
+            "stored": 3 * 936,
+            "spooled": 0,
+            "gaps": 0,
+            "dead_lettered": 0,
+        }
+        await connection.execute(
+            "delete from reading where (at, device_id) = (select min(at), min(device_id) from reading)"
+        )
+        found = await reconcile(connection)
+        assert not found.reconciled
+        assert [(check.device, check.stored - check.rows) for check in found.tables if not check.holds] == [
+            ("grid", 1)
+        ] or sum(check.stored - check.rows for check in found.tables) == 1
+
+
+def worker(url: str, broker_url: str, clock: ManualClock, key: Ed25519PrivateKey) -> Worker:
+    publisher = Publisher(Broker.from_url(broker_url), key)
+    return Worker(url, clock, publisher, "NL", sorted(day_ahead(), key=lambda point: point.published_at))
+
+
+async def heard_plan(listener: Listener) -> bytes:
+    while True:
+        topic, payload = await asyncio.to_thread(listener.heard.get, timeout=20)
+        if topic == "hearth/anna/plan":
+            return payload
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(90)
+async def test_a_home_is_planned_for_each_quarter_hour_and_the_plan_is_signed(
+    seeded: str, mosquitto: Mosquitto, listener: Listener
+) -> None:
+    clock, key, stopping = ManualClock(NOW_S), Ed25519PrivateKey.generate(), asyncio.Event()
+    running = asyncio.create_task(worker(seeded, mosquitto.url, clock, key).run(stopping))
+    try:
+        sealed = await heard_plan(listener)
+        first = unseal(sealed, key.public_key(), Plan)
+        assert first.home == "anna"
+        assert first.issued_ms == round(NOW_S * 1000)
+        assert first.slots[0].import_eur_per_kwh == pytest.approx((0.25 + 0.1) * 1.2)
+        assert 500 < first.slots[0].load_w < 700
+        with pytest.raises(SignatureError):
+            unseal(sealed, Ed25519PrivateKey.generate().public_key(), Plan)
+        forged = sealed.replace(b'\\"version\\":', b'\\"version\\":1', 1)
+        assert forged != sealed
+        with pytest.raises(SignatureError):
+            unseal(forged, key.public_key(), Plan)
+
+        clock.now_s += 900
+        second = unseal(await heard_plan(listener), key.public_key(), Plan)
+        assert second.version > first.version
+        assert second.issued_ms == first.issued_ms + 900_000
+    finally:
+        stopping.set()
+        await running
+    async with new_pool(seeded) as pool, pool.connection() as connection:
+        home = await get_home(connection, "anna")
+        found = await report(connection, home, START, NOW)
+    assert found["plans"]["made"] == 1, "the second plan was issued after the span"
+    assert found["readings"]["reconciled"]
+    hours = (NOW - START).total_seconds() / 3600
+    energy = found["energy_wh"]
+    # the meter's counters of this household are plain ramps; the last reading is five minutes before the end
+    assert energy["import"] == pytest.approx(300 * hours, rel=0.002)
+    pv_wh = DAYS * 3000 * 24 / math.pi
+    assert energy["inverter_ac"] == pytest.approx(pv_wh, rel=0.01)
+    assert energy["load"] == pytest.approx(energy["import"] - energy["export"] + energy["inverter_ac"], abs=0.2)
+    money = found["money_eur"]
+    assert money["regret"] == pytest.approx(money["realised"] - money["perfect_foresight"], abs=1e-3)
+    assert money["perfect_foresight"] <= money["self_consumption"] + 1e-6
+
+
+async def test_prices_are_told_when_the_market_publishes_them(seeded: str, mosquitto: Mosquitto) -> None:
+    """A plan that knows tomorrow's prices before noon wins money only in a simulation."""
+    before = datetime(2016, 4, 7, 10, 44, tzinfo=UTC)  # 12:44 in Brussels
+    clock = ManualClock(before.timestamp())
+    work = worker(seeded, mosquitto.url, clock, Ed25519PrivateKey.generate())
+    async with new_pool(seeded) as pool:
+
+        async def last_price() -> datetime:
+            async with pool.connection() as connection:
+                cursor = await connection.execute("select max(at) from price")
+                row = await cursor.fetchone()
+                assert row is not None
+                last: datetime = row[0]
+                return last
+
+        await work.look(pool)
+        assert await last_price() == datetime(2016, 4, 7, 21, tzinfo=UTC)
+        clock.now_s += 60
+        await work.look(pool)
+        assert await last_price() == datetime(2016, 4, 8, 21, tzinfo=UTC)
+
+
+async def test_the_agents_own_forecast_is_used_while_it_is_young(seeded: str) -> None:
+    steps = 192
+    series = [
+        ForecastSeries(target=target, model="m1", p10_w=[1.0] * steps, p50_w=[2.0] * steps, p90_w=[3.0] * steps)
+        for target in Target
+    ]
+    issued_ms = round((NOW_S - 1800) * 1000)
+    with psycopg.connect(seeded, autocommit=True) as connection:
+        ingest = Ingest(connection, ManualClock(NOW_S))
+        send(ingest, "forecast", Forecast(issued_ms=issued_ms, start_ms=issued_ms, step_s=900, series=series))
+    async with new_pool(seeded) as pool, pool.connection() as connection:
+        home = await get_home(connection, "anna")
+        young = await look_ahead(connection, home, NOW_S)
+        old = await look_ahead(connection, home, NOW_S + 3600)
+    assert young.from_agent
+    assert young.load.p50_w[:190].tolist() == [2.0] * 190
+    assert len(young.load.p50_w) == steps
+    assert young.load.start_s == NOW_S
+    assert not old.from_agent

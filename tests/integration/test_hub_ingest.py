@@ -1,0 +1,239 @@
+"""Every reading is stored once, whatever the broker, the network or the processes do to it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from hearth_core.clock import ManualClock
+from hearth_core.messages import Ack, AgentState, Birth, DeviceBatch, DeviceInfo, Gap, Readings, Status, Tally, encode
+from hearth_core.points import POINTS, DeviceKind
+from hearth_core.site import Limits, Site, Tariff
+from hearth_hub.ingest.repository import DEAD_LETTERS_KEPT, DeadLetter, insert_letters
+from hearth_hub.ingest.service import Incoming, Ingest
+from hearth_hub.timing import instant
+
+NOW_MS = 1_459_728_000_000  # 2016-04-04
+EPOCH = "00000000000000aa"
+
+
+@pytest.fixture
+def connection(postgres_url: str) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def ingest(connection: psycopg.Connection[tuple[Any, ...]]) -> Ingest:
+    return Ingest(connection, ManualClock(NOW_MS / 1000))
+
+
+def readings(seq: int, at_ms: int | None = None, produced: int | None = None, power_w: float = 1.0) -> Incoming:
+    """One record with one reading of one device."""
+    at_ms = NOW_MS + seq * 10_000 - 3_600_000 if at_ms is None else at_ms
+    batch = DeviceBatch(device="grid", at_ms=[at_ms], points={"power_w": [power_w]}, produced=produced or seq)
+    return message(Readings(epoch=EPOCH, seq=seq, batches=[batch]))
+
+
+def message(content: Readings, agent: str = "anna") -> Incoming:
+    return Incoming(f"hearth/{agent}/readings", encode(content))
+
+
+def account(connection: psycopg.Connection[tuple[Any, ...]]) -> dict[str, int]:
+    row = connection.execute("select produced, stored, gaps, dead_lettered from account").fetchone()
+    assert row is not None
+    rows = connection.execute("select count(*) from reading").fetchone()
+    assert rows is not None
+    assert row[1] == rows[0], "the account says other than the table"
+    return dict(zip(("produced", "stored", "gaps", "dead_lettered"), row, strict=True))
+
+
+def test_reading_has_exactly_the_columns_of_the_vocabulary(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+    """A point without a column would be lost without a word."""
+    types = {"gauge": "real", "counter": "double precision", "state": "smallint"}
+    for table in ("reading", "latest"):
+        rows = connection.execute(
+            "select column_name, data_type from information_schema.columns where table_name = %s", [table]
+        ).fetchall()
+        columns = dict(rows)
+        for name in ("at", "device_id", "extra"):
+            del columns[name]
+        assert columns == {name: types[point.point_class] for name, point in POINTS.items()}
+
+
+def test_duplicates_and_reordering_store_each_reading_once(
+    ingest: Ingest, connection: psycopg.Connection[tuple[Any, ...]]
+) -> None:
+    """The agent resends whatever was not acknowledged, and a shared subscription loses the order."""
+    rng = random.Random(4)
+    stream = [readings(seq) for seq in range(1, 201)] * 3
+    rng.shuffle(stream)
+    while stream:
+        size = rng.randint(1, 20)
+        acks = ingest.store(stream[:size])
+        stream = stream[size:]
+    assert acks["anna"][-1].upto == 200
+    assert account(connection) == {"produced": 200, "stored": 200, "gaps": 0, "dead_lettered": 0}
+    pending = connection.execute("select count(*) from pending").fetchone()
+    assert pending == (0,)
+
+
+def test_the_acknowledgement_never_jumps_over_a_hole(ingest: Ingest) -> None:
+    """Acknowledging the highest instead of the contiguous one would let the agent delete what never came."""
+    assert ingest.store([readings(1), readings(3), readings(4)]) == {"anna": [Ack(epoch=EPOCH, upto=1)]}
+    assert ingest.store([readings(2)]) == {"anna": [Ack(epoch=EPOCH, upto=4)]}
+
+
+def test_a_conflicting_reading_is_a_dead_letter_and_the_first_one_stays(
+    ingest: Ingest, connection: psycopg.Connection[tuple[Any, ...]]
+) -> None:
+    ingest.store([readings(1, NOW_MS, power_w=5.0)])
+    ingest.store([readings(2, NOW_MS, power_w=6.0), readings(3, NOW_MS - 1)])
+    assert account(connection) == {"produced": 3, "stored": 2, "gaps": 0, "dead_lettered": 1}
+    assert connection.execute("select power_w from reading where at = %s", [instant(NOW_MS)]).fetchone() == (5.0,)
+    reason = connection.execute("select reason, readings from dead_letter").fetchall()
+    assert reason == [("conflict: another reading of that instant exists", 1)]
+
+
+def test_a_gap_counts_what_was_dropped_but_not_what_was_stored_before(
+    ingest: Ingest, connection: psycopg.Connection[tuple[Any, ...]]
+) -> None:
+    """The acknowledgement of 1 and 2 was lost; then the agent, out of space, dropped 1 to 6 and declared them."""
+    ingest.store([readings(1), readings(2), readings(4)])
+    gap = Gap(device="grid", count=6, produced=6, reason="spool full")
+    acks = ingest.store([message(Readings(epoch=EPOCH, seq=1, through=6, gaps=[gap]))])
+    assert acks["anna"] == [Ack(epoch=EPOCH, upto=6)]
+    assert account(connection) == {"produced": 6, "stored": 3, "gaps": 3, "dead_lettered": 0}
+    ingest.store([readings(5), readings(7)])
+    assert account(connection) == {"produced": 7, "stored": 4, "gaps": 3, "dead_lettered": 0}
+
+
+@pytest.mark.parametrize(
+    ("payload", "acked", "dead"),
+    [
+        (b"\xff\xfe garbage", None, 0),
+        (b"[" * 5000, None, 0),
+        (b"{}", None, 0),
+        (b'{"epoch":"00000000000000aa","seq":true}', None, 0),
+        (b'{"epoch":"00000000000000aa","seq":1,"batches":7}', 1, 0),
+        (b'{"epoch":"00000000000000aa","seq":1,"surprise":1}', 1, 0),
+        (
+            b'{"epoch":"00000000000000aa","seq":1,"batches":[{"device":"grid","at_ms":[1,2],"produced":2,'
+            b'"points":{"power_x":[1,2]}}]}',
+            1,
+            2,
+        ),
+        (
+            b'{"epoch":"00000000000000aa","seq":1,"batches":[{"device":"grid","at_ms":[1,2],"produced":2,'
+            b'"points":{"power_w":[1]}}]}',
+            1,
+            2,
+        ),
+        (
+            b'{"epoch":"00000000000000aa","seq":1,"batches":[{"device":"grid","at_ms":[253402300799999],"produced":1,'
+            b'"points":{}}]}',
+            1,
+            1,
+        ),
+    ],
+)
+def test_poison_is_kept_as_a_dead_letter_and_the_watermark_moves_on(
+    ingest: Ingest,
+    connection: psycopg.Connection[tuple[Any, ...]],
+    payload: bytes,
+    acked: int | None,
+    dead: int,
+) -> None:
+    """One bad record must neither stop the home's stream nor vanish."""
+    acks = ingest.store([Incoming("hearth/anna/readings", payload), Incoming("hearth/anna/nonsense", b"{}")])
+    assert acks == ({"anna": [Ack(epoch=EPOCH, upto=acked)]} if acked else {})
+    letters = connection.execute("select agent, raw, readings from dead_letter order by id").fetchall()
+    assert sorted(letters) == sorted([("anna", payload, dead), ("anna", b"{}", 0)])
+    if dead:
+        assert account(connection) == {"produced": dead, "stored": 0, "gaps": 0, "dead_lettered": dead}
+
+
+def test_readings_of_an_unreadable_record_are_counted_by_the_next_one(
+    ingest: Ingest, connection: psycopg.Connection[tuple[Any, ...]]
+) -> None:
+    """Nobody can say how many readings were in a broken record, but the running count can."""
+    broken = Incoming("hearth/anna/readings", b'{"epoch":"00000000000000aa","seq":2,"batches":"?"}')
+    ingest.store([readings(1), broken, readings(3, produced=12)])
+    assert account(connection) == {"produced": 12, "stored": 2, "gaps": 0, "dead_lettered": 10}
+
+
+def test_a_message_the_database_refuses_does_not_stop_the_others(
+    ingest: Ingest, connection: psycopg.Connection[tuple[Any, ...]]
+) -> None:
+    """PostgreSQL refuses the NUL character in text; retrying such a batch for ever would stop every home."""
+    event = b'{"at_ms":1,"level":"info","kind":"x","text":"a\\u0000b"}'
+    acks = ingest.store([readings(1), Incoming("hearth/anna/event", event), readings(2)])
+    assert acks["anna"][-1] == Ack(epoch=EPOCH, upto=2)
+    assert connection.execute("select what, raw from dead_letter").fetchall() == [("event", event)]
+
+
+def test_dead_letters_have_a_cap(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+    letters = [DeadLetter("anna", "readings", str(number), b"x" * 100_000) for number in range(DEAD_LETTERS_KEPT)]
+    for _ in range(2):
+        insert_letters(connection, instant(NOW_MS), [DeadLetter("a", "b", "c", b"")] * DEAD_LETTERS_KEPT)
+    insert_letters(connection, instant(NOW_MS), letters[:3])
+    row = connection.execute("select count(*), max(length(raw)) from dead_letter").fetchone()
+    assert row == (DEAD_LETTERS_KEPT, 64 * 1024)
+
+
+def test_values_outside_their_range_are_missing_and_extras_are_kept(
+    ingest: Ingest, connection: psycopg.Connection[tuple[Any, ...]]
+) -> None:
+    points: dict[str, list[float | None]] = {"power_w": [1e9], "vehicle_state": [3.0], "x_fan_rpm": [900.0]}
+    batch = DeviceBatch(device="charger", at_ms=[NOW_MS], points=points, produced=1)
+    ingest.store([message(Readings(epoch=EPOCH, seq=1, batches=[batch]))])
+    row = connection.execute("select power_w, vehicle_state, extra from reading").fetchone()
+    assert row == (None, 3, {"x_fan_rpm": 900.0})
+    assert connection.execute("select vehicle_state from latest").fetchone() == (3,)
+
+
+def test_latest_keeps_the_newest_reading_when_old_ones_arrive_late(
+    ingest: Ingest, connection: psycopg.Connection[tuple[Any, ...]]
+) -> None:
+    ingest.store([readings(1, NOW_MS, power_w=7.0)])
+    ingest.store([readings(2, NOW_MS - 86_400_000, power_w=1.0)])
+    assert connection.execute("select power_w from latest").fetchone() == (7.0,)
+    assert connection.execute("select stale_from from home").fetchone() == (instant(NOW_MS - 86_400_000),)
+
+
+def birth() -> Birth:
+    site = Site(
+        name="Anna's home",
+        timezone="Europe/Berlin",
+        latitude=47.7,
+        longitude=9.2,
+        price_zone="NL",
+        limits=Limits(main_fuse_a=35),
+        tariff=Tariff(),
+    )
+    devices = [DeviceInfo(id="grid", kind=DeviceKind.GRID_METER, profile="eastron-sdm630", points=["power_w"])]
+    return Birth(session="s", at_ms=NOW_MS, epoch=EPOCH, software="1", site=site, devices=devices)
+
+
+def test_birth_is_answered_with_the_watermark_of_the_database(
+    ingest: Ingest, connection: psycopg.Connection[tuple[Any, ...]]
+) -> None:
+    """A hub restored from a backup must be believed, or the readings in between are lost."""
+    ingest.store([readings(1), readings(2)])
+    born = Incoming("hearth/anna/birth", encode(birth()))
+    assert ingest.store([born])["anna"] == [Ack(epoch=EPOCH, upto=2)]
+    assert connection.execute("select kind from device").fetchone() == ("grid_meter",)
+    status = Status(
+        state=AgentState.ONLINE,
+        session="s",
+        at_ms=NOW_MS,
+        epoch=EPOCH,
+        tallies=[Tally(device="grid", produced=9, spooled=7)],
+    )
+    ingest.store([Incoming("hearth/anna/status", encode(status))])
+    assert connection.execute("select told_produced, told_spooled from account").fetchone() == (9, 7)
+    assert connection.execute("select state from home").fetchone() == ("online",)
