@@ -107,11 +107,9 @@ class TestGoodDay:
         expect(listed).to_contain_text("Now until 15:30")
         words = text_of(listed)
         assert "Charge from the sun Stores the surplus for 18:30-22:00." in words
-        # 14 slots with four different prices are one line with their range
-        assert (
-            f"18:30{DASH}22:00 Power the house from the battery Covers the house, grid power costs 25 to 28 ct."
-            in words
-        )
+        # 22 slots of two modes with different prices are one line with their range
+        evening = "Power the house from the battery Covers the house, grid power costs 22 to 28 ct."
+        assert f"18:30{DASH}00:00 {evening}" in words
         assert listed.get_by_role("listitem").count() <= 8
         listed.get_by_role("button", name="Show all").click()
         assert listed.get_by_role("listitem").count() > 8
