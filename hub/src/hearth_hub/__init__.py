@@ -1,0 +1,1 @@
+"""Hearth's hub: it stores what every home measured, learns, plans, and shows it."""

@@ -1,0 +1,1 @@
+"""What agents expect of their homes, and how right they were."""

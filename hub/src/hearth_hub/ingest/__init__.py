@@ -1,0 +1,1 @@
+"""What homes say becomes rows: MQTT -> one transaction -> acknowledgement."""

@@ -1,0 +1,1 @@
+"""Plans: made by the worker, signed, kept and shown."""

@@ -1,0 +1,1 @@
+"""Day-ahead prices and what they mean to a home."""

@@ -1,0 +1,1 @@
+"""Measured power and energy: now, over time, and live."""

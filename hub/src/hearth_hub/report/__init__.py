@@ -1,0 +1,1 @@
+"""One home over a span, in numbers."""

@@ -1,0 +1,104 @@
+"""A home over a span: readings, energies, plans, forecasts and money, for people and for checks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from hearth_core.points import DeviceKind
+from hearth_hub.accounts.service import reconcile
+from hearth_hub.database.pool import Connection
+from hearth_hub.forecasts.service import accuracy
+from hearth_hub.homes.repository import Home, list_devices
+from hearth_hub.plans.repository import figures
+from hearth_hub.readings import repository as readings
+from hearth_hub.readings.service import roll_up
+from hearth_hub.savings.service import local_days, reckon
+
+_MONEY = ("realised", "no_battery", "self_consumption", "night_timer", "perfect_foresight", "regret")
+
+
+async def report(connection: Connection, home: Home, start: datetime, end: datetime) -> dict[str, Any]:
+    """Return the report of a span; what cannot be told is None."""
+    await roll_up(connection, home)
+    reconciliation = await reconcile(connection, home.agent)
+    forecast = await accuracy(connection, home, start, end)
+    plans = await figures(connection, home.id, start, end)
+    return {
+        "home": home.agent,
+        "from": start.isoformat(),
+        "to": end.isoformat(),
+        "readings": {**reconciliation.totals(), "reconciled": reconciliation.reconciled},
+        **await _energies(connection, home, start, end),
+        "plans": {
+            "made": plans.made,
+            "solve_ms_p50": _rounded(plans.solve_ms_p50, 2),
+            "solve_ms_p99": _rounded(plans.solve_ms_p99, 2),
+            "broken_wishes": plans.broken_wishes,
+        },
+        "forecast": {f"{target}_skill": found.skill for target, found in forecast.items()},
+        "money_eur": await _money(connection, home, start, end),
+    }
+
+
+@dataclass(frozen=True)
+class _Energy:
+    """One energy of the report: where it comes from."""
+
+    name: str
+    column: str
+    kinds: tuple[DeviceKind, ...]
+    is_counter: bool = True
+
+
+_ENERGIES = (
+    _Energy("import", "import_energy_wh", (DeviceKind.GRID_METER,)),
+    _Energy("export", "export_energy_wh", (DeviceKind.GRID_METER,)),
+    _Energy("pv_dc", "pv_energy_wh", (DeviceKind.HYBRID_INVERTER,)),
+    _Energy("battery_charge", "battery_charge_energy_wh", (DeviceKind.HYBRID_INVERTER,)),
+    _Energy("battery_discharge", "battery_discharge_energy_wh", (DeviceKind.HYBRID_INVERTER,)),
+    # A hybrid inverter draws from the busbar when it charges the battery from the grid, and its counter of delivered
+    # energy does not fall then: only the integral of its power tells what crossed the busbar.
+    _Energy("inverter_ac", "power_w", (DeviceKind.HYBRID_INVERTER, DeviceKind.BATTERY), is_counter=False),
+    _Energy("pv_ac", "power_w", (DeviceKind.PV,), is_counter=False),
+    _Energy("ev", "energy_wh", (DeviceKind.EV_CHARGER,)),
+    _Energy("heat_pump", "energy_wh", (DeviceKind.HEAT_PUMP,)),
+    _Energy("grid_integrated", "power_w", (DeviceKind.GRID_METER,), is_counter=False),
+)
+
+
+async def _energies(connection: Connection, home: Home, start: datetime, end: datetime) -> dict[str, Any]:
+    devices = await list_devices(connection, home.id)
+    found: dict[str, float | None] = {}
+    for energy in _ENERGIES:
+        ids = [device.id for device in devices if device.kind in energy.kinds]
+        measure = readings.counter_increase if energy.is_counter else readings.integrated
+        found[energy.name] = _rounded(await measure(connection, ids, energy.column, start, end), 1)
+    pv = [found[name] for name in ("pv_dc", "pv_ac") if found[name] is not None]
+    imported, exported = found["import"], found["export"]
+    load: float | None = None
+    if imported is not None and exported is not None:
+        load = round(imported - exported + (found["inverter_ac"] or 0.0) + (found["pv_ac"] or 0.0), 1)
+    sources = {one.name: "counter" if one.is_counter else "integrated power" for one in _ENERGIES}
+    return {
+        "energy_wh": found | {"pv": sum(value for value in pv if value is not None) if pv else None, "load": load},
+        "energy_source": sources | {"load": "import - export (counters) + inverter_ac + pv_ac (integrated power)"},
+    }
+
+
+async def _money(connection: Connection, home: Home, start: datetime, end: datetime) -> dict[str, float | None]:
+    """Sum the ledger over the local days of the span, each cut to the span."""
+    if home.site is None:
+        return dict.fromkeys(_MONEY)
+    total = dict.fromkeys(_MONEY, 0.0)
+    for _, begin, finish in local_days(home.site.timezone, start, end):
+        if (found := await reckon(connection, home, max(begin, start), min(finish, end))) is None:
+            return dict.fromkeys(_MONEY)
+        for name in _MONEY:
+            total[name] += getattr(found.costs, f"{name}_eur")
+    return {name: round(value, 4) for name, value in total.items()}
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(float(value), digits)

@@ -1,0 +1,1 @@
+"""The ledger: what a day cost, and what it would have cost otherwise."""

@@ -1,0 +1,56 @@
+"""What an operator can set, all by environment (``HEARTH_HUB_...``)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from hearth_core.errors import ConfigError
+from hearth_hub.mqtt import Broker
+
+
+class Settings(BaseSettings):
+    """One class for every process of the hub."""
+
+    model_config = SettingsConfigDict(env_prefix="HEARTH_HUB_", frozen=True)
+
+    database_url: SecretStr | None = None
+    """``postgresql://...``; unset = a PostgreSQL of our own in ``data_dir``."""
+    data_dir: Path = Path(".data/hub")
+    """Signing key and, without ``database_url``, the database."""
+    mqtt_url: str = "mqtt://127.0.0.1:1883"
+    """``mqtt://host:port``, with ``?protocol=3.1.1`` for a broker that does not speak MQTT 5."""
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=1, le=65535)] = 8000
+    prices_file: Path | None = None
+    """Day-ahead prices: CSV (also .gz) with ``timestamp_utc,price_eur_per_mwh``."""
+    prices_zone: str = "NL"
+    """The bidding zone of that file; homes of other zones see no prices from it."""
+
+    @field_validator("mqtt_url")
+    @classmethod
+    def _known_broker(cls, value: str) -> str:
+        Broker.from_url(value)
+        return value
+
+    @property
+    def broker(self) -> Broker:
+        """The broker of ``mqtt_url``."""
+        return Broker.from_url(self.mqtt_url)
+
+
+def load_settings() -> Settings:
+    """Read the settings.
+
+    Raises:
+        ConfigError: A variable has a value that cannot be used.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "HEARTH_HUB_" + "_".join(str(part) for part in first["loc"]).upper()
+        raise ConfigError("environment", name, first["input"], first["msg"] + ".") from error
