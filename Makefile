@@ -52,3 +52,6 @@ schemas: $(VENV)/.ready ## write the JSON Schema of every message to docs/schema
 
 clean: ## remove what make has made, the demo's data included
 	rm -rf $(VENV) .data web/node_modules hub/src/hearth_hub/static
+
+screenshot: setup ## take the README's picture of a living home
+	HEARTH_SCREENSHOT=1 $(BIN)/python -m pytest -q tests/e2e/test_living_home.py

@@ -142,6 +142,14 @@ class Home:
             raise HearthError(f"hearth-hub {' '.join(arguments)} ended with {done.returncode}: {said}")
         return done.stdout.decode()
 
+    def look(self) -> dict[str, Any] | None:
+        """Look after the parts, the pace and the progress file; return the home's present state."""
+        self.children.check()
+        now = self.hub.now()
+        self.pace.adapt(now["lag_s"] if now else None)
+        self.save()
+        return now
+
     def save(self) -> None:
         """Write down the present instant."""
         self.progress.at_s = self.clock.time()

@@ -47,20 +47,10 @@ def _live(home: Home, settings: DemoSettings, console: Console) -> None:
     screen = Screen(home, demo_site().timezone)
     with Live(console=console, auto_refresh=False, screen=False) as live:
         while True:
-            now = _look(home)
+            now = home.look()
             if not settings.headless:
                 live.update(screen.draw(now), refresh=True)
             time.sleep(_LOOK_EVERY_S)
-
-
-def _look(home: Home) -> dict[str, object] | None:
-    """Look after the parts, the pace and the progress file; return the home's present state."""
-    home.children.check()
-    now = home.hub.now()
-    lag_s = now.get("lag_s") if now else None
-    home.pace.adapt(float(lag_s) if isinstance(lag_s, int | float) else None)
-    home.save()
-    return now
 
 
 def _measure(home: Home, settings: DemoSettings, console: Console) -> int:
@@ -100,7 +90,7 @@ def _pass_time(home: Home, start_s: float, end_s: float, console: Console) -> No
         task = bar.add_task("living", total=end_s - start_s)
         while (left_s := end_s - home.clock.time()) > 0:
             time.sleep(min(_LOOK_EVERY_S, left_s / max(home.clock.speed, 1.0)))
-            now = _look(home)
+            now = home.look()
             reason = str((now or {}).get("reason") or "")[:48]
             bar.update(
                 task, completed=min(home.clock.time(), end_s) - start_s, description=f"{home.clock.speed:.0f}x {reason}"
