@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +17,7 @@ from hearth_core.points import POINTS, DeviceKind
 from hearth_core.site import Limits, Site, Tariff
 from hearth_hub.ingest.repository import DEAD_LETTERS_KEPT, DeadLetter, insert_letters
 from hearth_hub.ingest.service import Incoming, Ingest
+from hearth_hub.readings.repository import take_stale
 from hearth_hub.timing import instant
 
 NOW_MS = 1_459_728_000_000  # 2016-04-04
@@ -203,6 +206,26 @@ def test_latest_keeps_the_newest_reading_when_old_ones_arrive_late(
     ingest.store([readings(2, NOW_MS - 86_400_000, power_w=1.0)])
     assert connection.execute("select power_w from latest").fetchone() == (7.0,)
     assert connection.execute("select stale_from from home").fetchone() == (instant(NOW_MS - 86_400_000),)
+
+
+def test_readings_stored_while_a_roll_up_runs_are_rolled_up_next_time(
+    ingest: Ingest, connection: psycopg.Connection[tuple[Any, ...]], postgres_url: str
+) -> None:
+    """Otherwise weeks of history that arrive during one roll-up would never be learned from."""
+    ingest.store([readings(1, NOW_MS - 86_400_000, power_w=1.0)])
+    later = threading.Thread(target=ingest.store, args=([readings(2, NOW_MS, power_w=2.0)],))
+
+    async def roll_up_slowly() -> None:
+        async with await psycopg.AsyncConnection.connect(postgres_url) as other:
+            home = await (await other.execute("select id from home")).fetchone()
+            assert home is not None
+            assert await take_stale(other, home[0]) == (instant(NOW_MS - 86_400_000),) * 2
+            later.start()
+            await asyncio.sleep(0.3)
+
+    asyncio.run(roll_up_slowly())
+    later.join(10)
+    assert connection.execute("select stale_from from home").fetchone() == (instant(NOW_MS),)
 
 
 def birth() -> Birth:

@@ -173,10 +173,9 @@ def upsert_latest(connection: Connection, rows: Iterable[Row]) -> None:
 
 def mark_stale(connection: Connection, home: int, since: datetime) -> None:
     """Tell the worker from when on the quarter-hours of a home have to be rolled up again."""
-    connection.execute(
-        "update home set stale_from = least(stale_from, %s) where id = %s and (stale_from is null or stale_from > %s)",
-        [since, home, since],
-    )
+    # Without any condition on stale_from: while a roll-up that has claimed it is not committed, a condition would see
+    # the old mark, find nothing to do, and these readings would never be rolled up.
+    connection.execute("update home set stale_from = least(stale_from, %s) where id = %s", [since, home])
 
 
 def insert_letters(connection: Connection, at: datetime, letters: Iterable[DeadLetter]) -> None:

@@ -86,12 +86,17 @@ async def take_stale(connection: Connection, home_id: int) -> tuple[datetime, da
     """Claim what has to be rolled up: from when, and until the newest reading; None when nothing came."""
     cursor = await connection.execute(
         "update home h set stale_from = null from (select id, stale_from from home where id = %s for update) old"
-        " where h.id = old.id and old.stale_from is not null returning old.stale_from,"
-        " (select max(l.at) from latest l join device d on d.id = l.device_id where d.home_id = h.id)",
+        " where h.id = old.id and old.stale_from is not null returning old.stale_from",
         [home_id],
     )
-    row = await cursor.fetchone()
-    return (row[0], row[1]) if row else None
+    if (claimed := await cursor.fetchone()) is None:
+        return None
+    # a statement of its own: the first one may have waited for an ingest whose readings its snapshot does not show
+    cursor = await connection.execute(
+        "select max(l.at) from latest l join device d on d.id = l.device_id where d.home_id = %s", [home_id]
+    )
+    newest = await cursor.fetchone()
+    return (claimed[0], newest[0]) if newest and newest[0] else None
 
 
 async def first_and_last(connection: Connection, home_id: int) -> tuple[datetime, datetime] | None:
