@@ -37,7 +37,7 @@ REPORT: dict[str, Any] = {
 TRUTH: dict[str, Any] = {
     "load_wh": 20_010.0,
     "limits_broken": [],
-    "register_writes": {"inverter": {"writes": 20, "refreshes": 100}},
+    "register_writes": {"inverter": {"writes": 120, "refreshes": 100}},
 }
 
 

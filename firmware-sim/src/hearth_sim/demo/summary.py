@@ -17,7 +17,7 @@ def summarise(
     """Join the hub's report, the reconciliation of both ends and the house's truth.
 
     The balance error is the load the hub measured (grid + inverter, integrated over the readings) against the load
-    the house really had, as a share of the latter.
+    the house really had, as a share of the latter. A write that only renews a lease is counted as a refresh.
     """
     measured_wh, true_wh = float(report["energy_wh"]["load"]), float(truth["load_wh"])
     writes = truth["register_writes"]
@@ -30,7 +30,9 @@ def summarise(
         "energy_wh": {"measured": report["energy_wh"], "true": {k: v for k, v in truth.items() if k.endswith("_wh")}},
         "plans": report["plans"],
         "limits_broken": truth["limits_broken"],
-        "register_writes_per_device_day": {device: round(n["writes"] / days, 1) for device, n in writes.items()},
+        "register_writes_per_device_day": {
+            device: round((n["writes"] - n["refreshes"]) / days, 1) for device, n in writes.items()
+        },
         "lease_refreshes_per_device_day": {device: round(n["refreshes"] / days, 1) for device, n in writes.items()},
         "forecast": report["forecast"],
         "money_eur": report["money_eur"],

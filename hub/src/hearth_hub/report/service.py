@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from hearth_core.points import DeviceKind
@@ -16,6 +16,7 @@ from hearth_hub.readings import repository as readings
 from hearth_hub.readings.service import roll_up
 from hearth_hub.savings.service import local_days, reckon
 
+_SHORTEST_DAY = timedelta(minutes=15)
 _MONEY = ("realised", "no_battery", "self_consumption", "night_timer", "perfect_foresight", "regret")
 
 
@@ -88,12 +89,15 @@ async def _energies(connection: Connection, home: Home, start: datetime, end: da
 
 
 async def _money(connection: Connection, home: Home, start: datetime, end: datetime) -> dict[str, float | None]:
-    """Sum the ledger over the local days of the span, each cut to the span."""
+    """Sum the ledger over the local days of the span, each cut to the span; minutes at an edge are no day."""
     if home.site is None:
         return dict.fromkeys(_MONEY)
     total = dict.fromkeys(_MONEY, 0.0)
     for _, begin, finish in local_days(home.site.timezone, start, end):
-        if (found := await reckon(connection, home, max(begin, start), min(finish, end))) is None:
+        begin, finish = max(begin, start), min(finish, end)
+        if finish - begin < _SHORTEST_DAY:
+            continue
+        if (found := await reckon(connection, home, begin, finish)) is None:
             return dict.fromkeys(_MONEY)
         for name in _MONEY:
             total[name] += getattr(found.costs, f"{name}_eur")
