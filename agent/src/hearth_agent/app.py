@@ -1,0 +1,244 @@
+"""The agent's process: what it is made of, how it starts, and how it stops within a few seconds."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+
+from hearth_agent import __version__
+from hearth_agent.control.loop import FRESH_S, Controller
+from hearth_agent.devices.device import Device
+from hearth_agent.devices.poller import Poller
+from hearth_agent.devices.snapshot import Measured, Snapshot
+from hearth_agent.events import EventLog
+from hearth_agent.forecast.models import ModelStore
+from hearth_agent.forecast.service import ForecastService
+from hearth_agent.plan.store import PlanStore
+from hearth_agent.settings import Home
+from hearth_agent.spool.spool import Spool
+from hearth_agent.uplink.link import Uplink
+from hearth_agent.uplink.outbox import Outbox
+from hearth_core import topics
+from hearth_core.clock import Clock, now_ms
+from hearth_core.messages import AgentState, Birth, DeviceInfo, Forecast, Status, encode
+from hearth_core.points import DeviceKind
+
+logger = logging.getLogger(__name__)
+
+# real time
+_RELEASE_S = 2.0
+_RESTART_S = 1.0
+_ASK_AGAIN_S = 0.1
+_DAY_S = 86_400
+
+
+def make_devices(home: Home, clock: Clock, events: EventLog) -> dict[str, Device]:
+    """Return the home's devices; none is contacted yet."""
+    devices = {}
+    for one in home.settings.devices:
+        profile = home.profiles[one.id]
+        port = profile.port if one.port is None else one.port
+        unit = profile.unit if one.unit is None else one.unit
+        devices[one.id] = Device(one.id, profile, one.host, port, unit, clock, events)
+    return devices
+
+
+class Agent:
+    """All rooms of the agent, wired together."""
+
+    def __init__(self, home: Home, clock: Clock) -> None:
+        settings = home.settings
+        self._home, self._clock = home, clock
+        self._session_id = uuid.uuid4().hex
+        self.events = EventLog(clock)
+        self.snapshot = Snapshot()
+        self.devices = make_devices(home, clock, self.events)
+        cap_bytes = int(settings.spool_cap_mb * 1e6)
+        path = home.data_dir / "spool.sqlite"
+        self.spool = Spool(path, clock, self.events, settings.history_days * _DAY_S, cap_bytes)
+        self.pollers = {id_: self._poller(device) for id_, device in self.devices.items()}
+        key = home.public_key
+        self.plans = PlanStore(home.data_dir / "plan.sealed", settings.agent, key, clock, self.events)
+        self.controller = Controller(home, self.devices, self.pollers, self.snapshot, self.plans, clock, self.events)
+        self._outbox = Outbox()
+        models = ModelStore(home.data_dir / "models", settings.agent, key, self.events)
+        self.forecasts = ForecastService(
+            home.data_dir / "history",
+            settings.site,
+            models,
+            settings.flush_s,
+            self._publish_forecast,
+            clock,
+            self.events,
+        )
+        self._uplink = self._make_uplink()
+        grid, inverter = (home.device_of(kind) for kind in (DeviceKind.GRID_METER, DeviceKind.HYBRID_INVERTER))
+        self._grid, self._inverter = (one.id if one else None for one in (grid, inverter))
+        self._announced = self._describe()
+
+    def _poller(self, device: Device) -> Poller:
+        settings = self._home.settings
+        return Poller(device, self._clock, self.snapshot, self._take, settings.poll_s, settings.control_s)
+
+    def _take(self, device: str, at_ms: int, measured: Measured) -> None:
+        self.spool.add(device, at_ms, measured)
+
+    def _make_uplink(self) -> Uplink | None:
+        if self._home.broker is None:
+            return None
+        return Uplink(
+            self._home.broker,
+            self._home.settings.agent,
+            self._session_id,
+            self.spool,
+            self._outbox,
+            self.events,
+            self,
+            self._hear,
+            self._clock,
+        )
+
+    # --- what the agent says of itself (see `hearth_agent.uplink.session.Voice`)
+
+    def birth(self) -> Birth:
+        """Return the birth certificate of the present epoch."""
+        self._announced = self._describe()
+        return self._announced_birth()
+
+    def _announced_birth(self) -> Birth:
+        return Birth(
+            session=self._session_id,
+            at_ms=now_ms(self._clock),
+            epoch=self.spool.epoch,
+            software=f"hearth-agent {__version__}",
+            site=self._home.settings.site,
+            devices=self._announced,
+        )
+
+    def _describe(self) -> list[DeviceInfo]:
+        return [self.devices[one.id].describe(controlled=one.controlled) for one in self._home.settings.devices]
+
+    async def status(self, state: AgentState) -> Status:
+        """Return the present status."""
+        return Status(
+            state=state,
+            session=self._session_id,
+            at_ms=now_ms(self._clock),
+            epoch=self.spool.epoch,
+            last_seq=self.spool.last_seq,
+            tallies=await self.spool.tallies(),
+            mode=self.controller.mode,
+            reason=self.controller.reason,
+            plan_version=self.plans.version,
+            lag_s=round(self.controller.lag_s, 3),
+        )
+
+    def mood(self) -> str:
+        """Return a text that changes when mode or plan change."""
+        return f"{self.controller.mode} {self.plans.version}"
+
+    def _publish_forecast(self, forecast: Forecast) -> None:
+        self._outbox.put(topics.FORECAST, encode(forecast))
+
+    async def _hear(self, part: str, payload: bytes) -> None:
+        """Take what the hub says, other than acknowledgements."""
+        what, _, target = part.partition("/")
+        if what == topics.PLAN:
+            self.plans.offer(payload)
+        elif what == topics.MODEL:
+            self.forecasts.offer_model(target, payload)
+
+    # --- life
+
+    async def _flush(self) -> None:
+        """Commit readings once a flush period, and feed the forecast's history from the same beat."""
+        period_s = self._home.settings.flush_s
+        while True:
+            await self._clock.sleep(period_s - self._clock.time() % period_s)
+            self._observe()
+            await self.spool.flush()
+            described = self._describe()
+            if described != self._announced:  # a device told its serial number after it was announced
+                self._announced = described
+                self._outbox.put(topics.BIRTH, encode(self._announced_birth()))
+
+    def _observe(self) -> None:
+        now_s, value = self._clock.monotonic(), self.snapshot.value
+        grid_w = value(self._grid, "power_w", now_s, FRESH_S)
+        inverter_w = value(self._inverter, "power_w", now_s, FRESH_S) if self._inverter else 0.0
+        load_w = grid_w + inverter_w if grid_w is not None and inverter_w is not None else None
+        self.forecasts.observe(load_w, value(self._inverter, "pv_power_w", now_s, FRESH_S))
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Live until ``stop`` is set, then leave every device in its own mode and say goodbye."""
+        control = [self._start("control", self.controller.run)]
+        control += [self._start(f"lease {lease.device.id}", lease.run) for lease in self.controller.leases]
+        pollers = [self._start(f"device {id_}", poller.run) for id_, poller in self.pollers.items()]
+        flush = self._start("spool", self._flush)
+        forecast = self._start("forecast", self.forecasts.run)
+        uplink = [self._start("uplink", self._uplink.run)] if self._uplink else []
+        try:
+            await stop.wait()
+        finally:
+            await _end([*control, *pollers, flush, forecast])
+            await asyncio.gather(self._release(), self._say_goodbye())
+            await _end(uplink)
+            await self.spool.close()
+            for device in self.devices.values():
+                device.close()
+
+    async def _release(self) -> None:
+        """Put every controlled device back into its own mode."""
+        for lease in self.controller.leases:
+            if lease.state != "own":
+                logger.info("%s goes back into its own mode", lease.device.id)
+        try:
+            async with asyncio.timeout(_RELEASE_S):
+                obeyed = await asyncio.gather(*(lease.release() for lease in self.controller.leases))
+        except TimeoutError:
+            obeyed = [False]
+        if not all(obeyed):
+            logger.error("not every device could be put back into its own mode; timed orders end by themselves")
+
+    async def _say_goodbye(self) -> None:
+        await self.spool.flush()
+        if self._uplink is not None:
+            await self._uplink.finish()
+
+    def _start(self, name: str, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
+        return asyncio.create_task(self._supervise(name, work), name=name)
+
+    async def _supervise(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Restart a room whose task fails: one broken part must not take the others down."""
+        while True:
+            try:
+                await work()
+            except Exception as error:  # the process's one supervisor
+                logger.exception("%s failed", name)
+                self.events.error("part_failed", f"{name}: {type(error).__name__}: {error}")
+            await asyncio.sleep(_RESTART_S)
+
+
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    # asked again until they go: up to Python 3.11 asyncio.wait_for, which pymodbus uses, can swallow a cancellation
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=_ASK_AGAIN_S)
+
+
+async def run_agent(home: Home, clock: Clock) -> None:
+    """Run the agent until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    home.data_dir.mkdir(parents=True, exist_ok=True)
+    started_s = time.monotonic()
+    await Agent(home, clock).run(stop)
+    logger.info("stopped after %.0f s", time.monotonic() - started_s)

@@ -1,0 +1,197 @@
+"""One device: connects, learns its layout, reads all points, and writes orders that it reads back."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Sequence
+
+from hearth_agent.devices.codec import EncodeError, text
+from hearth_agent.devices.discovery import read_common, walk_chain
+from hearth_agent.devices.errors import DeviceError, DeviceLayoutError, DeviceRefusedError
+from hearth_agent.devices.layout import Chain, lay_out
+from hearth_agent.devices.link import ModbusLink
+from hearth_agent.devices.packing import Span, pack
+from hearth_agent.devices.profile import Poll, Profile, Protocol, Write
+from hearth_agent.devices.readplan import Answer, ReadPlan
+from hearth_agent.devices.snapshot import Measured
+from hearth_agent.devices.writing import Encoded, Variables, join, prepare
+from hearth_agent.events import EventLog
+from hearth_core.clock import Clock
+from hearth_core.messages import DeviceInfo
+
+logger = logging.getLogger(__name__)
+
+# real time: how long a device that does not answer is left alone
+_FIRST_PAUSE_S = 0.5
+_LONGEST_PAUSE_S = 30.0
+_HOLDING = 3
+
+
+class Device:
+    """A device in the home, as one profile describes it."""
+
+    def __init__(
+        self, id_: str, profile: Profile, host: str, port: int, unit: int, clock: Clock, events: EventLog
+    ) -> None:
+        self.id, self.profile = id_, profile
+        self.identity: dict[str, str] = {}
+        self._clock, self._events = clock, events
+        self._link = ModbusLink(id_, host, port, unit, profile.timeout_s)
+        self._chain: Chain | None = None
+        self._plans: dict[Poll, ReadPlan] = {}
+        self._encoded: dict[tuple[int, float], Encoded] = {}
+        self._opening = asyncio.Lock()
+        self._pause_s = 0.0
+        self._try_again_at = 0.0
+        self.reachable: bool | None = None
+        self.connections = 0
+        """How often it was connected; a device that restarted may have forgotten what it was told."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether the device was reached and understood."""
+        return self._link.connected and bool(self._plans)
+
+    def describe(self, *, controlled: bool) -> DeviceInfo:
+        """Return the device's entry in the agent's birth certificate."""
+        return DeviceInfo(
+            id=self.id,
+            kind=self.profile.kind,
+            profile=self.profile.profile,
+            manufacturer=self.identity.get("manufacturer") or self.profile.manufacturer,
+            model=self.identity.get("model") or self.profile.model,
+            serial=self.identity.get("serial", ""),
+            points=sorted(self.profile.points),
+            controlled=controlled,
+        )
+
+    async def measure(self, poll: Poll = Poll.POLL) -> Measured | None:
+        """Read the points of a poll, or None when the device cannot be reached now.
+
+        A refused request makes its points missing; everything else that goes wrong ends the connection,
+        which is then left alone for a while. An outage is told once each way.
+        """
+        try:
+            if not await self.ensure_open():
+                return None
+            values = await self._read(self._plans[poll])
+        except DeviceError as error:
+            self._lost(str(error))
+            return None
+        return Measured(self._clock.monotonic(), values)
+
+    async def ensure_open(self) -> bool:
+        """Connect if need be; False while the device is left alone.
+
+        Raises:
+            DeviceError: It could not be reached.
+        """
+        if self.connected:
+            return True
+        async with self._opening:
+            if self.connected:
+                return True
+            if time.monotonic() < self._try_again_at:
+                return False
+            await self._link.open()
+            try:
+                await self._learn()
+            except DeviceLayoutError as error:
+                raise DeviceError(self.id, f"is no {self.profile.profile}: {error}") from error
+        self._pause_s = 0.0
+        self.connections += 1
+        if self.reachable is False:
+            self._events.info("device_back", "answers again", self.id)
+        self.reachable = True
+        return True
+
+    async def _learn(self) -> None:
+        if self.profile.protocol is Protocol.SUNSPEC:
+            self._chain = await walk_chain(self._link)
+            self.identity = await read_common(self._link, self._chain)
+        elif self.profile.identity.serial is not None:
+            where = self.profile.identity.serial
+            self.identity = {"serial": text(await self._link.read(where.fc, where.address, where.count))}
+        points = lay_out(self.profile, self._chain)
+        if not points:
+            raise DeviceLayoutError("it has none of the profile's points")
+        limits = (self.profile.max_registers, self.profile.max_gap)
+        urgent = [point for point in points if point.poll is Poll.CONTROL]
+        self._plans = {Poll.POLL: ReadPlan(points, *limits), Poll.CONTROL: ReadPlan(urgent, *limits)}
+
+    async def _read(self, plan: ReadPlan) -> dict[str, float]:
+        answers: list[Answer] = []
+        for request in plan.requests:
+            try:
+                answers.append(await self._link.read(request.fc, request.address, request.end - request.address))
+            except DeviceRefusedError:
+                answers.append(None)
+        return plan.decode(answers)
+
+    def _lost(self, text_: str) -> None:
+        self.close()
+        self._pause_s = min(max(2 * self._pause_s, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)
+        # spread, so that devices behind one gateway do not all knock at once
+        self._try_again_at = time.monotonic() + self._pause_s * random.uniform(0.7, 1.0)  # noqa: S311
+        if self.reachable is not False:
+            self._events.warning("device_unreachable", text_, self.id)
+        self.reachable = False
+
+    def close(self) -> None:
+        """Drop the connection; the next `measure` opens it again."""
+        self._link.close()
+        self._plans, self._encoded = {}, {}
+
+    async def apply(self, writes: Sequence[Write], variables: Variables, *, again: bool = False) -> bool:
+        """Write an order register by register (neighbours together), then read it back.
+
+        Args:
+            writes: The profile's registers, in their order.
+            variables: The numbers the profile's names stand for.
+            again: The order only keeps an earlier one alive: the same registers are written as then.
+
+        Returns:
+            True when every register reads back as written.
+
+        Raises:
+            DeviceError: The device cannot be reached, refuses, or lacks a register of the order.
+        """
+        try:
+            if await self.ensure_open():
+                return await self._write_and_compare(await self._encode(writes, variables, again=again))
+        except EncodeError as error:
+            raise DeviceError(self.id, f"cannot be told this: {error}") from error
+        except DeviceRefusedError:
+            raise
+        except DeviceError as error:
+            self._lost(str(error))
+            raise
+        raise DeviceError(self.id, "is left alone for a while after an outage")
+
+    async def _write_and_compare(self, encoded: Sequence[Encoded]) -> bool:
+        for address, registers in join(encoded):
+            await self._link.write(address, registers)
+        spans = [Span(_HOLDING, one.address, one.address + len(one.registers)) for one in encoded]
+        image = await self._image(spans)
+        return all(image.get(one.address + i) == word for one in encoded for i, word in enumerate(one.registers))
+
+    async def _encode(self, writes: Sequence[Write], variables: Variables, *, again: bool) -> list[Encoded]:
+        prepared = [prepare(self.id, self.profile, write, variables, self._chain) for write in writes]
+        keys = [(one.where.address, one.value) for one in prepared]
+        if again and all(key in self._encoded for key in keys):
+            return [self._encoded[key] for key in keys]
+        image = await self._image([span for one in prepared for span in one.needed])
+        encoded = [one.encode(image) for one in prepared]
+        self._encoded = dict(zip(keys, encoded, strict=True)) | (self._encoded if again else {})
+        return encoded
+
+    async def _image(self, spans: Sequence[Span]) -> dict[int, int]:
+        """Read holding registers with few requests; address -> register."""
+        image: dict[int, int] = {}
+        for span in pack(spans, self.profile.max_registers, self.profile.max_gap):
+            registers = await self._link.read(span.fc, span.address, span.end - span.address)
+            image.update(zip(range(span.address, span.end), registers, strict=True))
+        return image

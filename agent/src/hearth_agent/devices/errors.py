@@ -1,0 +1,25 @@
+"""How a device can fail."""
+
+from __future__ import annotations
+
+from hearth_core.errors import PermanentError, TransientError
+
+
+class DeviceError(TransientError):
+    """The device could not be reached, or not understood; the next poll may succeed."""
+
+    def __init__(self, device: str, text: str) -> None:
+        self.device = device
+        super().__init__(f"{device} {text}")
+
+
+class DeviceTimeoutError(DeviceError):
+    """The device did not answer in time."""
+
+
+class DeviceRefusedError(DeviceError):
+    """The device answered with a Modbus exception: it has no such register, or is busy."""
+
+
+class DeviceLayoutError(PermanentError):
+    """The device is not what its profile says."""

@@ -1,0 +1,64 @@
+"""Reads one device on the common phase of the clock; every device has a task of its own.
+
+A device that hangs or is gone delays nobody else. While the controller guards a limit it asks for fresh values:
+then the few points that limits need are read again each control period, between two polls.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from hearth_agent.devices.device import Device
+from hearth_agent.devices.profile import Poll
+from hearth_agent.devices.snapshot import Measured, Snapshot
+from hearth_core.clock import Clock
+
+Sink = Callable[[str, int, Measured], None]
+
+
+class Poller:
+    """Polls one device for ever."""
+
+    def __init__(
+        self, device: Device, clock: Clock, snapshot: Snapshot, sink: Sink, poll_s: float, control_s: float
+    ) -> None:
+        self._device, self._clock, self._snapshot, self._sink = device, clock, snapshot, sink
+        self._poll_s, self._control_s = poll_s, control_s
+        self.wanted_fresh = False
+        """Set by the controller while a limit depends on this device."""
+
+    async def run(self) -> None:
+        """Poll at once, then at every multiple of ``poll_s``; of instants that were missed the last is made up for."""
+        next_poll_s = self._clock.time()
+        while True:
+            now_s = self._clock.time()
+            if next_poll_s - now_s > self._poll_s:  # the wall clock was set back
+                next_poll_s = self._after(now_s, self._poll_s)
+            next_s = min(next_poll_s, self._after(now_s, self._control_s)) if self.wanted_fresh else next_poll_s
+            if next_s > now_s:
+                await self._clock.sleep(next_s - now_s)
+            if self._clock.time() >= next_poll_s:
+                await self.poll()
+                latest_s = self._after(self._clock.time(), self._poll_s) - self._poll_s
+                next_poll_s = max(self._after(next_poll_s, self._poll_s), latest_s)
+            elif self.wanted_fresh:
+                await self.refresh()
+
+    async def poll(self) -> None:
+        """Read every point once and hand the values on."""
+        measured = await self._device.measure()
+        if measured is not None and measured.values:
+            self._snapshot.poll(self._device.id, measured)
+            self._sink(self._device.id, int(self._clock.time() * 1000), measured)
+
+    async def refresh(self) -> None:
+        """Read the points that limits need."""
+        measured = await self._device.measure(Poll.CONTROL)
+        if measured is not None and measured.values:
+            self._snapshot.refresh(self._device.id, measured)
+
+    @staticmethod
+    def _after(at_s: float, period_s: float) -> float:
+        """Return the first multiple of the period after an instant."""
+        return (math.floor(at_s / period_s) + 1) * period_s

@@ -1,0 +1,83 @@
+"""The parent's side of the forecasting child: every answer has a deadline, and a late child is ended."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+
+import msgspec
+
+from hearth_agent.forecast.protocol import LENGTH, Answer, Request, frame
+from hearth_core.errors import TransientError
+
+logger = logging.getLogger(__name__)
+
+DEADLINE_S = 10.0
+_LARGEST_ANSWER = 1 << 20
+_SINGLE_THREADED = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+
+class ChildError(TransientError):
+    """The child died, was late, or said nonsense; it is started again with the next request."""
+
+
+class ForecastChild:
+    """A subprocess that is started when needed and replaced when it fails."""
+
+    def __init__(self, command: tuple[str, ...] | None = None, deadline_s: float = DEADLINE_S) -> None:
+        self._command = command or (sys.executable, "-m", "hearth_agent.forecast.worker")
+        self._deadline_s = deadline_s
+        self._process: asyncio.subprocess.Process | None = None
+        self.starts = 0
+        """How often a child was started: a new one knows no model."""
+
+    async def ask(self, request: Request) -> Answer:
+        """Send a request and return its answer.
+
+        Raises:
+            ChildError: No answer within the deadline, or the child is gone.
+        """
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                process = await self.ensure_started()
+                return await self._exchange(process, request)
+        except (TimeoutError, OSError, asyncio.IncompleteReadError, msgspec.MsgspecError) as error:
+            await self.stop()
+            text = f"no answer within {self._deadline_s:g} s" if isinstance(error, TimeoutError) else str(error)
+            raise ChildError(f"forecasting child: {text}") from error
+
+    async def ensure_started(self) -> asyncio.subprocess.Process:
+        """Start a child if there is none."""
+        if self._process is None or self._process.returncode is not None:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                env={**os.environ, **_SINGLE_THREADED},
+            )
+            self.starts += 1
+        return self._process
+
+    async def _exchange(self, process: asyncio.subprocess.Process, request: Request) -> Answer:
+        if process.stdin is None or process.stdout is None:
+            raise AssertionError("both are pipes")
+        process.stdin.write(frame(request))
+        await process.stdin.drain()
+        (length,) = LENGTH.unpack(await process.stdout.readexactly(LENGTH.size))
+        if length > _LARGEST_ANSWER:
+            raise msgspec.DecodeError(f"an answer of {length} bytes")
+        return msgspec.msgpack.decode(await process.stdout.readexactly(length), type=Answer)
+
+    async def stop(self) -> None:
+        """End the child."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+        if process.stdin is not None:
+            process.stdin.close()

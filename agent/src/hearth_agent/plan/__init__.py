@@ -1,0 +1,1 @@
+"""Plans: which one this home believes, and why it refused the others."""

@@ -1,0 +1,136 @@
+"""A mistake in agent.yaml is found before anything is started, and named with its remedy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hearth_agent.cli import main
+from hearth_agent.settings import load_home
+from hearth_agent.uplink.address import parse_mqtt_url
+from hearth_core.errors import ConfigError
+from hearth_core.points import DeviceKind
+
+GOOD = """
+agent: anna
+data_dir: data
+site:
+  name: Anna
+  timezone: Europe/Berlin
+  latitude: 47.66
+  longitude: 9.18
+  price_zone: DE-LU
+  limits: {main_fuse_a: 35}
+  tariff: {export_eur_per_kwh: 0.08}
+hub: {mqtt_url: "mqtt://127.0.0.1:1883", public_key: "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}
+devices:
+  - {id: grid, profile: eastron-sdm630, host: 127.0.0.1}
+  - {id: inverter, profile: sunspec-hybrid, host: 127.0.0.1, port: 5021, controlled: true}
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "agent.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_a_good_file_is_resolved(tmp_path: Path) -> None:
+    home = load_home(write(tmp_path, GOOD))
+    assert home.data_dir == tmp_path / "data"
+    assert home.broker is not None
+    assert home.broker.port == 1883
+    inverter = home.device_of(DeviceKind.HYBRID_INVERTER)
+    assert inverter is not None
+    assert inverter.port == 5021
+    assert home.settings.control_s == 1.0
+
+
+def test_a_home_may_live_without_a_hub(tmp_path: Path) -> None:
+    home = load_home(write(tmp_path, "\n".join(line for line in GOOD.splitlines() if not line.startswith("hub"))))
+    assert home.broker is None
+
+
+def test_a_profile_of_ones_own_lies_beside_the_file(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(
+        "profile: mine\nkind: grid_meter\nmanufacturer: M\nmodel: M\nsource: bench\npoints: {power_w: {address: 1}}\n"
+    )
+    home = load_home(write(tmp_path, GOOD.replace("eastron-sdm630", "mine.yaml")))
+    assert home.profiles["grid"].profile == "mine"
+
+
+MISTAKES = [
+    (GOOD.replace("data_dir", "datadir"), "datadir", "data_dir"),
+    (GOOD.replace("main_fuse_a", "main_fuse"), "site.limits.main_fuse", "main_fuse_a"),
+    (GOOD.replace("sunspec-hybrid", "sunspec-hybird"), "devices[1].profile", "sunspec-hybrid"),
+    (GOOD.replace("id: inverter", "id: grid"), "devices[1].id", "id of its own"),
+    (GOOD.replace("sunspec-hybrid", "eastron-sdm630").replace(", controlled: true", ""), "devices", "One grid_meter"),
+    (GOOD.replace("host: 127.0.0.1}", "host: 127.0.0.1, controlled: true}"), "devices[0].controlled", "no controls"),
+    (GOOD.replace("host: 127.0.0.1}", "host: 127.0.0.1, max_current_a: 10}"), "max_current_a", "EV charger"),
+    (GOOD.replace("mqtt://127", "http://127"), "hub.mqtt_url", "mqtt://host:port"),
+    (GOOD.replace("1883", "1883?protocol=4"), "hub.mqtt_url", "3.1.1"),
+    (GOOD.replace("AAAA=", "AAAA"), "hub.public_key", "hearth-hub key"),
+    (GOOD.replace("Europe/Berlin", "Europe/Konstanz"), "site", "Europe/Konstanz"),
+    (GOOD.replace("agent: anna", "agent: Anna"), "agent", "Anna"),
+    (GOOD + "poll_s: 0\n", "poll_s", ">= 1"),
+    (GOOD.replace("profile: sunspec-hybrid", "profile: missing.yaml"), "the file", "cannot be read"),
+]
+
+
+@pytest.mark.parametrize(("text", "field", "remedy"), MISTAKES)
+def test_a_mistake_names_field_and_remedy(tmp_path: Path, text: str, field: str, remedy: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_home(write(tmp_path, text))
+    assert field in caught.value.field
+    assert remedy in str(caught.value)
+
+
+@pytest.mark.parametrize("command", ["run", "check", "probe"])
+def test_a_wrong_file_ends_every_command_with_code_2_and_nothing_started(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path, GOOD.replace("data_dir", "datadir"))
+    monkeypatch.setattr("sys.argv", ["hearth-agent", command, "--config", str(path)])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 2
+    error = capsys.readouterr().err
+    assert "datadir" in error
+    assert "Did you mean 'data_dir'?" in error
+    assert not (tmp_path / "data").exists()
+
+
+def test_check_tells_what_it_understood(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["hearth-agent", "check", "-c", str(write(tmp_path, GOOD))])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert not caught.value.code
+    out = capsys.readouterr().out
+    assert "127.0.0.1:5021  controlled" in out
+    assert "mqtt://127.0.0.1:1883" in out
+
+
+def test_profiles_are_listed_and_checked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["hearth-agent", "profiles"])
+    with pytest.raises(SystemExit):
+        main()
+    assert "sunspec-hybrid" in capsys.readouterr().out
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text("profile: wrong\n")
+    monkeypatch.setattr("sys.argv", ["hearth-agent", "profile", "check", str(wrong)])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 2
+    assert "wrong.yaml" in capsys.readouterr().err
+
+
+def test_secrets_do_not_show() -> None:
+    address = parse_mqtt_url("mqtts://anna:s%3Acret@hub.example")
+    assert (address.username, address.password, address.port, address.tls) == ("anna", "s:cret", 8883, True)
+    assert "cret" not in f"{address} {address!r}"
+    assert parse_mqtt_url("mqtt://anna:old@hub", "new").password == "new"
