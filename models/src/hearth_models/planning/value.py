@@ -1,0 +1,209 @@
+"""The worth of stored energy at every step, by stochastic dynamic programming over a grid of charges.
+
+In each step the net load turns out to be one of the scenarios; the battery then does the best it can (cover the net
+load exactly, rest, or force one of a few powers), knowing it, as the controller in the home will. The value is the
+mean over scenarios. A scenario lasts: the next step belongs to the same one with a probability, or is drawn anew.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hearth_models.arrays import Float32Array, FloatArray, IntArray
+from hearth_models.battery import Battery
+
+GRID_POINTS = 41
+_FORCED_SHARES = (0.5, 1.0)
+# What a kWh beyond the fuse or the export limit costs: dearer than any tariff, so it happens only when it must.
+BEYOND_EUR_PER_KWH = 10.0
+_DAY_S = 86_400
+# The last day is lived again this often to learn what energy left at the end is worth.
+_TERMINAL_ROUNDS = 2
+# Chance per hour that the day goes on as the scenario it was: a quarter is forgotten in about 6 h.
+PERSISTENCE_PER_HOUR = 0.95
+
+
+@dataclass(frozen=True)
+class Market:
+    """Prices and limits of each step, arrays of shape (n_steps,)."""
+
+    import_eur_per_kwh: FloatArray
+    export_eur_per_kwh: FloatArray
+    import_limit_w: float = np.inf
+    export_limit_w: float = np.inf
+
+    def cost_eur(self, grid_w: FloatArray, hours: FloatArray) -> FloatArray:
+        """Return what each step costs; ``grid_w`` has the steps on its first axis, + = import [W]."""
+        shape = (-1,) + (1,) * (grid_w.ndim - 1)
+        bought = np.maximum(grid_w, 0.0)
+        sold = bought - grid_w
+        cost = bought * self.import_eur_per_kwh.reshape(shape)
+        cost -= np.minimum(sold, self.export_limit_w) * self.export_eur_per_kwh.reshape(shape)
+        if np.isfinite(self.import_limit_w):
+            cost += np.maximum(bought - self.import_limit_w, 0.0) * BEYOND_EUR_PER_KWH
+        cost *= hours.reshape(shape) / 1000
+        return cost
+
+
+@dataclass(frozen=True)
+class ValueFunction:
+    """``value_eur[t, k]`` is what ``stored_wh[k]`` is worth at the START of step t; row n_steps is the end."""
+
+    stored_wh: FloatArray
+    value_eur: FloatArray
+
+    @property
+    def end_eur_per_kwh(self) -> float:
+        """Mean worth of a kWh left in the cells after the last step."""
+        last = self.value_eur[-1]
+        return float((last[-1] - last[0]) / (self.stored_wh[-1] - self.stored_wh[0])) * 1000
+
+
+def solve(
+    net_w: FloatArray,
+    market: Market,
+    battery: Battery,
+    step_s: int,
+    *,
+    first_step_s: float | None = None,
+    grid_points: int = GRID_POINTS,
+    terminal_eur: FloatArray | None = None,
+) -> ValueFunction:
+    """Return the value function.
+
+    Args:
+        net_w: Net-load scenarios, shape (n_scenarios, n_steps) [W].
+        market: Prices and limits.
+        battery: Its physics.
+        step_s: Length of a step [s].
+        first_step_s: What is left of the first step [s]; all of it when None.
+        grid_points: Points of the charge grid.
+        terminal_eur: Worth of each grid point after the last step, shape (grid_points,). When None, the last day is
+            lived again until the worth of energy at its end has settled, starting from the mean import price.
+
+    Returns:
+        The value function, its lowest charge worth 0 at the end (only differences matter).
+    """
+    n_steps = net_w.shape[1]
+    grid = np.linspace(battery.min_wh, battery.max_wh, grid_points)
+    hours = np.full(n_steps, step_s / 3600)
+    if first_step_s is not None:
+        hours[0] = first_step_s / 3600
+    steps = _Steps.of(net_w, market, battery, hours, grid)
+    keep = PERSISTENCE_PER_HOUR ** (step_s / 3600) if net_w.shape[0] > 1 else 0.0
+    if terminal_eur is None:
+        end = _first_guess(market, battery, grid)
+        first_of_last_day = max(0, n_steps - _DAY_S // step_s)
+        for _ in range(_TERMINAL_ROUNDS):
+            end = steps.backward(end, first_of_last_day, n_steps, keep)[0]
+            end = end - end[0]
+    else:
+        end = terminal_eur
+    return ValueFunction(grid, steps.backward(end, 0, n_steps, keep))
+
+
+def _first_guess(market: Market, battery: Battery, grid: FloatArray) -> FloatArray:
+    mean = float(np.mean(market.import_eur_per_kwh)) * battery.efficiency - battery.wear_eur_per_kwh
+    guess: FloatArray = max(mean, 0.0) * (grid - grid[0]) / 1000
+    return guess
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """What every action in every scenario, charge and step costs and where it leads, for the whole horizon at once.
+
+    Arrays have the shape (n_steps, n_actions, n_scenarios, grid_points).
+    """
+
+    reward_eur: Float32Array
+    left: IntArray
+    share: Float32Array
+
+    @classmethod
+    def of(cls, net_w: FloatArray, market: Market, battery: Battery, hours: FloatArray, grid: FloatArray) -> _Steps:
+        power_w = np.clip(_actions_w(net_w.T, battery), -battery.max_charge_w, battery.max_discharge_w)
+        cell_w = battery.cell_power_w(power_w)
+        own = battery.own_use_w
+        span = hours[:, None]
+        # the band: what the cells can give or take within the step from each charge
+        most = np.maximum((grid - grid[0]) / span - own, 0.0)
+        least = -np.maximum((grid[-1] - grid) / span + own, 0.0)
+        most_ac, least_ac = battery.ac_power_w(most), battery.ac_power_w(least)
+        # own use that the cells cannot give is drawn from the AC side; that happens at the lowest charges only
+        spare_w = (grid - grid[0]) / span
+        poor = int((spare_w.min(axis=0) < own).sum())
+        # from here on the arrays are large and memory is what costs time: single precision, in place
+        limited = np.clip(_small(cell_w)[..., None], _wide(least), _wide(most))
+        delivered = np.clip(_small(power_w)[..., None], _wide(least_ac), _wide(most_ac))
+        delivered[..., :poor] -= np.maximum(limited[..., :poor] + _small(own) - _wide(spare_w[:, :poor]), 0.0)
+        drained = battery.wear_eur_per_kwh / 1000 * np.maximum(limited, 0.0) if battery.wear_eur_per_kwh else None
+        reward = _money(np.subtract(_small(net_w.T)[:, None, :, None], delivered, out=delivered), market, hours)
+        if drained is not None:
+            reward -= drained * _small(hours)[:, None, None, None]
+        limited += _small(own)
+        limited *= _small(-hours / (grid[1] - grid[0]))[:, None, None, None]
+        limited += np.arange(len(grid), dtype=np.float32)
+        position = np.maximum(limited, 0.0, out=limited)
+        left = np.minimum(position.astype(np.intp), len(grid) - 2)
+        return cls(reward, left, position - left.astype(np.float32))
+
+    def backward(self, end: FloatArray, first: int, n_steps: int, keep: float) -> FloatArray:
+        """Return the values at the start of each step of ``[first, n_steps)`` and at the end, shape (+1, grid)."""
+        n_scenarios = self.reward_eur.shape[2]
+        values = np.empty((n_steps - first + 1, len(end)))
+        values[-1] = end
+        own = np.broadcast_to(end, (n_scenarios, len(end)))
+        rows = np.arange(n_scenarios)[:, None] * len(end)
+        for step in range(n_steps - 1, first - 1, -1):
+            # where the day goes on as it was, its own future counts; otherwise the mean of all
+            future = keep * own + (1 - keep) * values[step - first + 1]
+            flat = future.ravel()
+            index = self.left[step] + rows
+            here = flat[index]
+            here += self.share[step] * (flat[index + 1] - here)
+            here += self.reward_eur[step]
+            own = here.max(axis=0)
+            values[step - first] = own.mean(axis=0)
+        return values
+
+
+def _small(values: FloatArray | float) -> Float32Array:
+    return np.asarray(values, dtype=np.float32)
+
+
+def _wide(by_step_and_charge: FloatArray) -> Float32Array:
+    """Bring (n_steps, grid_points) to (n_steps, 1, 1, grid_points)."""
+    return _small(by_step_and_charge)[:, None, None, :]
+
+
+def _money(grid_w: Float32Array, market: Market, hours: FloatArray) -> Float32Array:
+    """Return minus the cost of each step, overwriting the grid power; see `Market.cost_eur`."""
+
+    def price(eur_per_kwh: FloatArray) -> Float32Array:
+        return _small(eur_per_kwh * hours / -1000)[:, None, None, None]
+
+    bought = np.maximum(grid_w, 0.0)
+    sold = np.subtract(grid_w, bought, out=grid_w)
+    beyond = None
+    if np.isfinite(market.import_limit_w) and bought.max() > market.import_limit_w:
+        beyond = np.maximum(bought - _small(market.import_limit_w), 0.0)
+    np.maximum(sold, _small(-market.export_limit_w), out=sold)
+    sold *= price(market.export_eur_per_kwh)
+    bought *= price(market.import_eur_per_kwh)
+    sold += bought
+    if beyond is not None:
+        sold += beyond * price(np.full(len(hours), BEYOND_EUR_PER_KWH))
+    return sold
+
+
+def _actions_w(net_w: FloatArray, battery: Battery) -> FloatArray:
+    """Return the powers worth trying for each net load, shape (n_steps, n_actions, n_scenarios) [W].
+
+    Money has its kinks where the grid power crosses zero and where the battery rests; beyond these only forced powers
+    can be better. A forced power is what the device really does in that mode, so it also follows the net load.
+    """
+    forced_in = [np.minimum(net_w, -battery.max_charge_w * share) for share in _FORCED_SHARES]
+    forced_out = [np.maximum(net_w, battery.max_discharge_w * share) for share in _FORCED_SHARES]
+    return np.stack([net_w, np.zeros_like(net_w), *forced_in, *forced_out], axis=1)
