@@ -50,10 +50,15 @@ async def leased(running: RunningHouse, name: str, clock: ManualClock, events: E
     try:
         yield lease
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        await end(task)
         device.close()
+
+
+async def end(task: asyncio.Task[None]) -> None:
+    """Cancel until it is gone: up to Python 3.11 wait_for, which pymodbus uses, can swallow a cancellation."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=0.1)
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -34,6 +34,8 @@ _RELEASE_S = 2.0
 _RESTART_S = 1.0
 _ASK_AGAIN_S = 0.1
 _DAY_S = 86_400
+# of the clock
+_FIRST_FLUSH_S = 2.0
 
 
 def make_devices(home: Home, clock: Clock, events: EventLog) -> dict[str, Device]:
@@ -134,7 +136,7 @@ class Agent:
             mode=self.controller.mode,
             reason=self.controller.reason,
             plan_version=self.plans.version,
-            lag_s=round(self.controller.lag_s, 3),
+            lag_s=round(max(self.controller.lag_s, *(poller.late_s for poller in self.pollers.values())), 3),
         )
 
     def mood(self) -> str:
@@ -155,16 +157,21 @@ class Agent:
     # --- life
 
     async def _flush(self) -> None:
-        """Commit readings once a flush period, and feed the forecast's history from the same beat."""
+        """Commit readings once a flush period, and feed the forecast's history from the same beat.
+
+        The first commit comes early: whoever has just started an agent waits for its first values.
+        """
         period_s = self._home.settings.flush_s
+        wait_s = min(_FIRST_FLUSH_S, period_s)
         while True:
-            await self._clock.sleep(period_s - self._clock.time() % period_s)
+            await self._clock.sleep(wait_s)
             self._observe()
             await self.spool.flush()
             described = self._describe()
             if described != self._announced:  # a device told its serial number after it was announced
                 self._announced = described
                 self._outbox.put(topics.BIRTH, encode(self._announced_birth()))
+            wait_s = period_s - self._clock.time() % period_s
 
     def _observe(self) -> None:
         now_s, value = self._clock.monotonic(), self.snapshot.value

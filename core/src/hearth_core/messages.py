@@ -38,7 +38,10 @@ class AgentState(StrEnum):
 
 
 class Tally(_Message, frozen=True, kw_only=True):
-    """How many readings of one device this epoch has produced, and how many of them wait for the hub."""
+    """How many readings of one device this epoch has produced, and how many of them wait for the hub.
+
+    Readings inside a gap that the hub has not heard of wait as well.
+    """
 
     device: Name
     produced: Count
@@ -59,7 +62,7 @@ class Status(_Message, frozen=True, kw_only=True):
     reason: str = ""
     plan_version: Count = 0
     lag_s: float = 0.0
-    """How late the control loop runs [s]; grows when the machine is too slow."""
+    """How late control and polls run [s]; grows when the machine is too slow."""
 
 
 class DeviceInfo(_Message, frozen=True, kw_only=True):
@@ -118,7 +121,7 @@ class Gap(_Message, frozen=True, kw_only=True):
 class Readings(_Message, frozen=True, kw_only=True):
     """One spool record at ``readings``; ``seq`` is dense from 1 in each epoch (one spool file is one epoch).
 
-    A record that stands for dropped ones carries gaps instead of batches and covers ``seq..through``.
+    A record that stands for dropped ones carries gaps and covers ``seq..through``; it may carry batches as well.
     """
 
     epoch: Epoch

@@ -14,6 +14,7 @@ from hearth_agent.devices.profile import Poll
 from hearth_agent.devices.snapshot import Measured, Snapshot
 from hearth_core.clock import Clock
 
+_NEWEST_LAG = 0.1
 Sink = Callable[[str, int, Measured], None]
 
 
@@ -27,6 +28,8 @@ class Poller:
         self._poll_s, self._control_s = poll_s, control_s
         self.wanted_fresh = False
         """Set by the controller while a limit depends on this device."""
+        self.late_s = 0.0
+        """How late its polls end [s], smoothed; a device that does not answer says nothing about it."""
 
     async def run(self) -> None:
         """Poll at once, then at every multiple of ``poll_s``; of instants that were missed the last is made up for."""
@@ -39,18 +42,21 @@ class Poller:
             if next_s > now_s:
                 await self._clock.sleep(next_s - now_s)
             if self._clock.time() >= next_poll_s:
-                await self.poll()
+                if await self.poll():
+                    self.late_s += _NEWEST_LAG * (self._clock.time() - next_poll_s - self.late_s)
                 latest_s = self._after(self._clock.time(), self._poll_s) - self._poll_s
                 next_poll_s = max(self._after(next_poll_s, self._poll_s), latest_s)
             elif self.wanted_fresh:
                 await self.refresh()
 
-    async def poll(self) -> None:
-        """Read every point once and hand the values on."""
+    async def poll(self) -> bool:
+        """Read every point once and hand the values on; tell whether there were any."""
         measured = await self._device.measure()
-        if measured is not None and measured.values:
-            self._snapshot.poll(self._device.id, measured)
-            self._sink(self._device.id, int(self._clock.time() * 1000), measured)
+        if measured is None or not measured.values:
+            return False
+        self._snapshot.poll(self._device.id, measured)
+        self._sink(self._device.id, int(self._clock.time() * 1000), measured)
+        return True
 
     async def refresh(self) -> None:
         """Read the points that limits need."""

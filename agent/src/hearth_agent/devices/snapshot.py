@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-_NOTHING: Mapping[str, float] = {}
-
 
 class Measured(NamedTuple):
     """Values of one device at one instant."""
@@ -42,8 +40,3 @@ class Snapshot:
                 age_s = now_s - measured.at_s
                 return measured.values[point] if age_s <= max_age_s else None
         return None
-
-    def last(self, device: str) -> Mapping[str, float]:
-        """Return the values of the last poll, whatever their age."""
-        measured = self._polled.get(device)
-        return measured.values if measured else _NOTHING

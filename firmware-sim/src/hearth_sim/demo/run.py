@@ -64,7 +64,7 @@ def _measure(home: Home, settings: DemoSettings, console: Console) -> int:
     report = json.loads(
         home.hub_command(
             "report", "--home", AGENT, "--json",
-            "--from", iso(start_s), "--to", iso(home.clock.time()),
+            "--from", iso(home.progress.start_s), "--to", iso(home.clock.time()),
         )
     )  # fmt: skip
     truth = home.stop_house()

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import psycopg
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
+from paho.mqtt.enums import MQTTProtocolVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
@@ -22,11 +23,7 @@ from hearth_hub.mqtt import Broker
 
 logger = logging.getLogger(__name__)
 
-SUBSCRIPTIONS = [
-    # any of several ingest processes may take a record; what is retained cannot be shared, and is harmless twice
-    (f"$share/{topics.INGEST_GROUP}/hearth/+/{topics.READINGS}", 1),
-    *((f"hearth/+/{what}", 1) for what in (topics.BIRTH, topics.STATUS, topics.FORECAST, topics.EVENT)),
-]
+_RETAINED = (topics.BIRTH, topics.STATUS, topics.FORECAST, topics.EVENT)
 # A commit costs about as much for one record as for fifty, so there are at most 20 of them a second; the first
 # message after a quiet time does not wait.
 _BETWEEN_COMMITS_S = 0.05
@@ -46,6 +43,7 @@ class IngestProcess:
         self._stopping = threading.Event()
         self._connections = 0
         self._mqtt = broker.client("ingest", manual_ack=True)
+        self._shared = broker.protocol is MQTTProtocolVersion.MQTTv5
         self._mqtt.on_connect = self._subscribe
         self._mqtt.on_disconnect = self._lost
         self._mqtt.on_message = self._take
@@ -121,7 +119,7 @@ class IngestProcess:
             logger.error("the broker refuses the hub: %s", reason)
             return
         self._connections += 1
-        client.subscribe(SUBSCRIPTIONS)
+        client.subscribe(_subscriptions(shared=self._shared))
         logger.info("connected to the broker")
 
     def _lost(self, _: Client, __: object, ___: DisconnectFlags, reason: ReasonCode, ____: Properties | None) -> None:
@@ -136,3 +134,16 @@ class IngestProcess:
             except queue.Full:
                 continue
             return
+
+
+def _subscriptions(*, shared: bool) -> list[tuple[str, int]]:
+    """Return what is subscribed to.
+
+    Any of several ingest processes may take a record. Shared subscriptions are MQTT 5: an older broker may grant one as
+    if it were an ordinary topic and then deliver nothing, so there one process takes every record. What is retained
+    cannot be shared, and is harmless twice.
+    """
+    readings = f"hearth/+/{topics.READINGS}"
+    if shared:
+        readings = f"$share/{topics.INGEST_GROUP}/{readings}"
+    return [(readings, 1), *((f"hearth/+/{what}", 1) for what in _RETAINED)]

@@ -133,17 +133,24 @@ async def counter_increase(
 
 
 async def integrated(
-    connection: Connection, device_ids: list[int], column: str, start: datetime, end: datetime
+    connection: Connection,
+    device_ids: list[int],
+    column: str,
+    start: datetime,
+    end: datetime,
+    *,
+    only_negative: bool = False,
 ) -> float | None:
-    """Integrate a power over time by trapezoids at full resolution [Wh].
+    """Integrate a power over time by trapezoids at full resolution [Wh]; on demand only what is below zero.
 
     Two readings more than ten minutes apart are a hole in the record, which adds nothing.
     """
     if column not in POINTS or not device_ids:
         return None
+    power = f"least({column}, 0)" if only_negative else column
     cursor = await connection.execute(
-        f"with read as (select device_id, at, {column} as power_w,"  # noqa: S608
-        f" lag(at) over w as before_at, lag({column}) over w as before_w from reading"
+        f"with read as (select device_id, at, {power} as power_w,"  # noqa: S608
+        f" lag(at) over w as before_at, lag({power}) over w as before_w from reading"
         f" where device_id = any(%(devices)s) and at >= %(start)s and at <= %(end)s and {column} is not null"
         f" window w as (partition by device_id order by at))"
         f" select sum((power_w + before_w) / 2.0 * extract(epoch from at - before_at)) / 3600.0 from read"

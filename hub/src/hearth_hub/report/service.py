@@ -59,9 +59,7 @@ _ENERGIES = (
     _Energy("pv_dc", "pv_energy_wh", (DeviceKind.HYBRID_INVERTER,)),
     _Energy("battery_charge", "battery_charge_energy_wh", (DeviceKind.HYBRID_INVERTER,)),
     _Energy("battery_discharge", "battery_discharge_energy_wh", (DeviceKind.HYBRID_INVERTER,)),
-    # A hybrid inverter draws from the busbar when it charges the battery from the grid, and its counter of delivered
-    # energy does not fall then: only the integral of its power tells what crossed the busbar.
-    _Energy("inverter_ac", "power_w", (DeviceKind.HYBRID_INVERTER, DeviceKind.BATTERY), is_counter=False),
+    _Energy("battery_ac", "power_w", (DeviceKind.BATTERY,), is_counter=False),
     _Energy("pv_ac", "power_w", (DeviceKind.PV,), is_counter=False),
     _Energy("ev", "energy_wh", (DeviceKind.EV_CHARGER,)),
     _Energy("heat_pump", "energy_wh", (DeviceKind.HEAT_PUMP,)),
@@ -76,16 +74,35 @@ async def _energies(connection: Connection, home: Home, start: datetime, end: da
         ids = [device.id for device in devices if device.kind in energy.kinds]
         measure = readings.counter_increase if energy.is_counter else readings.integrated
         found[energy.name] = _rounded(await measure(connection, ids, energy.column, start, end), 1)
+    hybrids = [device.id for device in devices if device.kind == DeviceKind.HYBRID_INVERTER]
+    found["inverter_ac"] = _rounded(await _inverter_energy(connection, hybrids, start, end), 1)
     pv = [found[name] for name in ("pv_dc", "pv_ac") if found[name] is not None]
     imported, exported = found["import"], found["export"]
     load: float | None = None
     if imported is not None and exported is not None:
-        load = round(imported - exported + (found["inverter_ac"] or 0.0) + (found["pv_ac"] or 0.0), 1)
+        others = sum(found[name] or 0.0 for name in ("inverter_ac", "battery_ac", "pv_ac"))
+        load = round(imported - exported + others, 1)
     sources = {one.name: "counter" if one.is_counter else "integrated power" for one in _ENERGIES}
     return {
         "energy_wh": found | {"pv": sum(value for value in pv if value is not None) if pv else None, "load": load},
-        "energy_source": sources | {"load": "import - export (counters) + inverter_ac + pv_ac (integrated power)"},
+        "energy_source": sources
+        | {
+            "inverter_ac": "counter of what it delivers - integrated power of what it draws",
+            "load": "import - export + inverter_ac + battery_ac + pv_ac",
+        },
     }
+
+
+async def _inverter_energy(connection: Connection, devices: list[int], start: datetime, end: datetime) -> float | None:
+    """Return what crossed the busbar from hybrid inverters [Wh].
+
+    Their counter knows what they delivered; it does not fall when the battery is charged from the grid.
+    """
+    delivered = await readings.counter_increase(connection, devices, "energy_wh", start, end)
+    if delivered is None:
+        return await readings.integrated(connection, devices, "power_w", start, end)
+    drawn = await readings.integrated(connection, devices, "power_w", start, end, only_negative=True)
+    return delivered + (drawn or 0.0)
 
 
 async def _money(connection: Connection, home: Home, start: datetime, end: datetime) -> dict[str, float | None]:
