@@ -18,7 +18,7 @@ from hearth_sim.demo.pace import Pace
 from hearth_sim.demo.ports import free_port, is_free
 from hearth_sim.demo.processes import ChildDiedError, Children
 from hearth_sim.demo.settings import DemoSettings
-from hearth_sim.demo.summary import failures, summarise
+from hearth_sim.demo.summary import failures, since, summarise
 
 REPORT: dict[str, Any] = {
     "readings": {"produced": 10, "stored": 10, "spooled": 0, "gaps": 0, "dead_lettered": 0},
@@ -81,6 +81,10 @@ def test_a_broken_home_fails_and_says_why(result: dict[str, Any], word: str) -> 
     wrong = failures(result)
     assert len(wrong) == 1
     assert word in wrong[0]
+
+
+def test_only_what_the_house_lived_while_measured_counts() -> None:
+    assert since({"load_wh": 5.0, "at_ms": 1}, {"load_wh": 25.0, "at_ms": 9}) == {"load_wh": 20.0, "at_ms": 9}
 
 
 def test_time_slows_when_control_is_late_and_recovers(tmp_path: Path) -> None:

@@ -165,10 +165,13 @@ class Home:
         """End the agent as its service manager would; it delivers what it has spooled first."""
         self.children.finish(self.parts.pop("agent"))
 
-    def stop_house(self) -> dict[str, object]:
-        """End the house and return the truth about how it lived."""
+    def stop_house(self) -> None:
+        """End the house; it writes its last report."""
         self.children.finish(self.parts.pop("house"))
-        truth: dict[str, object] = json.loads(self.folder.house_report.read_text())
+
+    def truth(self) -> dict[str, Any]:
+        """Return what the house last reported of itself, at most two real seconds ago."""
+        truth: dict[str, Any] = json.loads(self.folder.house_report.read_text())
         return truth
 
 

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from hearth_sim.demo.conductor import Home, iso, open_home
 from hearth_sim.demo.screen import Screen
 from hearth_sim.demo.settings import AGENT, DemoSettings
-from hearth_sim.demo.summary import as_json, failures, print_table, summarise
+from hearth_sim.demo.summary import as_json, failures, print_table, since, summarise
 from hearth_sim.home import demo_site
 
 _LOOK_EVERY_S = 1.0
@@ -55,6 +55,7 @@ def _live(home: Home, settings: DemoSettings, console: Console) -> None:
 
 def _measure(home: Home, settings: DemoSettings, console: Console) -> int:
     days = settings.days or 0.0
+    before = home.truth()
     start_s, began_s = home.clock.time(), time.monotonic()
     _pass_time(home, start_s, start_s + days * 86400, console)
     real_s = time.monotonic() - began_s
@@ -64,11 +65,11 @@ def _measure(home: Home, settings: DemoSettings, console: Console) -> int:
     report = json.loads(
         home.hub_command(
             "report", "--home", AGENT, "--json",
-            "--from", iso(home.progress.start_s), "--to", iso(home.clock.time()),
+            "--from", iso(start_s), "--to", iso(home.clock.time()),
         )
     )  # fmt: skip
-    truth = home.stop_house()
-    summary = summarise(report, reconciliation, truth, round(lived_days, 3), real_s)
+    home.stop_house()
+    summary = summarise(report, reconciliation, since(before, home.truth()), round(lived_days, 3), real_s)
     print_table(console, summary)
     if settings.json_path:
         settings.json_path.write_text(as_json(summary))

@@ -11,6 +11,11 @@ from rich.table import Table
 MAX_BALANCE_ERROR = 0.005
 
 
+def since(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    """Return what the house lived between two of its reports: energies as differences, the rest as it ended."""
+    return after | {name: value - before[name] for name, value in after.items() if name.endswith("_wh")}
+
+
 def summarise(
     report: dict[str, Any], reconciliation: dict[str, Any], truth: dict[str, Any], days: float, real_s: float
 ) -> dict[str, Any]:

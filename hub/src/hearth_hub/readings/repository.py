@@ -111,7 +111,8 @@ async def counter_increase(
 ) -> float | None:
     """Return by how much a counter grew between two instants [Wh].
 
-    The value at an instant is the last one before it; a counter that fell began again from zero.
+    The value at an instant is the last one before it. A counter that fell by more than a tenth began again from zero;
+    one that fell by less was only rounded differently.
     """
     if column not in POINTS or not device_ids:
         return None
@@ -124,7 +125,7 @@ async def counter_increase(
         f" left join base b on b.device_id = r.device_id where r.device_id = any(%(devices)s)"
         f" and r.at >= coalesce(b.at, %(start)s) and r.at >= %(start)s - interval '1 hour' and r.at <= %(end)s"
         f" and r.{column} is not null)"
-        f" select sum(case when now_wh >= before_wh then now_wh - before_wh else now_wh end)"
+        f" select sum(case when now_wh >= 0.9 * before_wh then now_wh - before_wh else now_wh end)"
         f" from read where before_wh is not null",
         {"start": start, "end": end, "devices": device_ids},
     )
