@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import shutil
 from dataclasses import dataclass
@@ -9,7 +10,9 @@ from pathlib import Path
 
 from hearth_sim.demo.processes import Child, Children, command
 
+# as the user who runs the demo: a broker that changes its user forgets that it should end with its parent
 _MOSQUITTO = """\
+user {user}
 listener {port} 127.0.0.1
 allow_anonymous true
 persistence false
@@ -47,7 +50,7 @@ def start_broker(children: Children, folder: Path, port: int) -> Broker:
     mosquitto = find_mosquitto()
     settings = folder / "broker.conf"
     if mosquitto:
-        settings.write_text(_MOSQUITTO.format(port=port))
+        settings.write_text(_MOSQUITTO.format(port=port, user=getpass.getuser()))
         child = children.start("broker", [mosquitto, "-c", str(settings)])
         return Broker("mosquitto", f"mqtt://127.0.0.1:{port}", child)
     settings.write_text(_AMQTT.format(port=port))

@@ -20,11 +20,13 @@ from hearth_sim.home import demo_site
 
 _LOOK_EVERY_S = 1.0
 _DRAIN_S = 20.0
+_ENDINGS = (signal.SIGINT, signal.SIGTERM)
 
 
 def run_demo(settings: DemoSettings, console: Console) -> int:
     """Live a demo and return its exit code."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in _ENDINGS:
+        signal.signal(number, _interrupt)
     try:
         with open_home(settings) as home:
             console.print(f"[bold]Hearth[/]: a recorded home in Konstanz comes to life in {home.folder.path}")
@@ -40,6 +42,9 @@ def run_demo(settings: DemoSettings, console: Console) -> int:
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    # once is enough: a second Ctrl-C in the middle of ending the parts would leave some of them running
+    for number in _ENDINGS:
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
