@@ -18,9 +18,9 @@ from hearth_agent.devices.snapshot import Measured
 from hearth_agent.events import EventLog
 from hearth_agent.spool.spool import Spool
 from hearth_agent.uplink import window
-from hearth_agent.uplink.address import parse_mqtt_url
 from hearth_agent.uplink.link import Uplink
 from hearth_agent.uplink.outbox import Outbox
+from hearth_core.broker import parse_broker_url
 from hearth_core.clock import RealClock, now_ms
 from hearth_core.messages import Ack, AgentState, Birth, Event, Readings, Status, decode, encode
 from hearth_core.site import Limits, Site, Tariff
@@ -40,7 +40,7 @@ class Hub:
     """A hub of this test: keeps what it stores in memory and answers only when it is told to."""
 
     def __init__(self, url: str) -> None:
-        self.address = parse_mqtt_url(url)
+        self.address = parse_broker_url(url)
         self.stored: dict[str, set[int]] = {}
         self.readings: set[tuple[str, int]] = set()
         self.received: list[int] = []
@@ -107,7 +107,7 @@ class Home:
         self.outbox = Outbox()
         self.heard: dict[str, bytes] = {}
         self.uplink = Uplink(
-            parse_mqtt_url(url),
+            parse_broker_url(url),
             "anna",
             "session-1",
             self.spool,

@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from hearth_agent.devices.catalogue import read_profile, shipped_names, shipped_profile
 from hearth_agent.devices.profile import ControlKind, Profile
-from hearth_agent.uplink.address import BrokerAddress, parse_mqtt_url
+from hearth_core.broker import BrokerAddress, parse_broker_url
 from hearth_core.config import parse_yaml
 from hearth_core.errors import ConfigError
 from hearth_core.messages import Name
@@ -130,7 +130,7 @@ def _hub(settings: AgentSettings, source: str) -> tuple[BrokerAddress | None, Ed
     if settings.hub is None:
         return None, None
     try:
-        broker = parse_mqtt_url(settings.hub.mqtt_url, os.environ.get(PASSWORD_VARIABLE))
+        broker = parse_broker_url(settings.hub.mqtt_url, os.environ.get(PASSWORD_VARIABLE))
     except ValueError as error:
         raise ConfigError(source, "hub.mqtt_url", settings.hub.mqtt_url, f"{error}.") from error
     try:

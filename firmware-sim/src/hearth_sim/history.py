@@ -17,10 +17,11 @@ from dataclasses import dataclass, field
 import aiomqtt
 
 from hearth_core import topics
+from hearth_core.broker import BrokerAddress
 from hearth_core.errors import ConfigError, PoisonMessageError, TransientError
 from hearth_core.messages import Ack, AgentState, Birth, DeviceBatch, Readings, Status, Tally, decode, encode
 from hearth_sim.home import demo_devices, demo_site
-from hearth_sim.mqtt_url import Broker
+from hearth_sim.mqtt import new_client, read_broker
 from hearth_sim.past import Past, past_of
 from hearth_sim.variation import konstanz_variation
 
@@ -87,7 +88,7 @@ class HistoryPublisher:
     """Sends one past and waits until the hub has stored it."""
 
     def __init__(
-        self, broker: Broker, order: HistoryOrder, past: Past, say: Callable[[str], None], patience: Patience
+        self, broker: BrokerAddress, order: HistoryOrder, past: Past, say: Callable[[str], None], patience: Patience
     ) -> None:
         self._broker, self._order, self._past, self._say, self._patience = broker, order, past, say, patience
         self._progress = _Progress()
@@ -109,7 +110,7 @@ class HistoryPublisher:
         while self._progress.upto < self._messages:
             self._check_patience(reason)
             try:
-                async with self._broker.client(f"history-{self._order.agent}-{self._order.epoch[:4]}") as client:
+                async with new_client(self._broker, f"history-{self._order.agent}-{self._order.epoch[:4]}") as client:
                     await self._converse(client)
             except aiomqtt.MqttError as error:
                 reason = f"broker {self._broker.host}:{self._broker.port}: {error}"
@@ -223,7 +224,7 @@ async def publish_history(
         ConfigError: The URL, the agent's name or the span cannot be used.
         HubSilentError: The hub does not answer.
     """
-    broker = Broker.from_url(mqtt_url)
+    broker = read_broker(mqtt_url)
     if not topics.is_name(order.agent):
         raise ConfigError("command line", "agent", order.agent, "Use lower case letters, digits and dashes.")
     past = past_of(konstanz_variation(order.seed), order.start_s, order.until_s, order.step_s)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from urllib.parse import parse_qs, unquote, urlsplit
 
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from hearth_core.broker import parse_broker_url
+
 _KEEPALIVE_S = 30
 # How many messages the broker may send before we acknowledge: with 64 KiB each this bounds memory to 6 MiB.
 _RECEIVE_MAXIMUM = 100
 _LONGEST_RECONNECT_S = 10
 _MAX_QUEUED_OUT = 1000
-_PROTOCOLS = {"3.1.1": MQTTProtocolVersion.MQTTv311, "5": MQTTProtocolVersion.MQTTv5}
 
 
 @dataclass(frozen=True)
@@ -28,26 +28,18 @@ class Broker:
     protocol: MQTTProtocolVersion = MQTTProtocolVersion.MQTTv5
     username: str | None = None
     password: str | None = None
+    tls: bool = False
 
     @classmethod
     def from_url(cls, url: str) -> Broker:
-        """Read ``mqtt://[user:password@]host[:port][?protocol=3.1.1]``.
+        """Read ``mqtt[s]://[user:password@]host[:port][?protocol=3.1.1]``.
 
         Raises:
             ValueError: It is not such an address.
         """
-        parts = urlsplit(url)
-        protocol = parse_qs(parts.query).get("protocol", ["5"])[0]
-        if parts.scheme != "mqtt" or not parts.hostname or protocol not in _PROTOCOLS:
-            msg = "use mqtt://host:port, or mqtt://host:port?protocol=3.1.1 for a broker without MQTT 5"
-            raise ValueError(msg)
-        return cls(
-            parts.hostname,
-            parts.port or 1883,
-            _PROTOCOLS[protocol],
-            unquote(parts.username) if parts.username else None,
-            unquote(parts.password) if parts.password else None,
-        )
+        found = parse_broker_url(url)
+        protocol = MQTTProtocolVersion(found.protocol)
+        return cls(found.host, found.port, protocol, found.username, found.password, found.tls)
 
     def client(self, role: str, *, manual_ack: bool = False) -> Client:
         """Return a client that connects once its loop is started, and again whenever it was cut off.
@@ -62,6 +54,8 @@ class Broker:
         )
         client.reconnect_delay_set(min_delay=1, max_delay=_LONGEST_RECONNECT_S)
         client.max_queued_messages_set(_MAX_QUEUED_OUT)
+        if self.tls:
+            client.tls_set()
         if self.username:
             client.username_pw_set(self.username, self.password)
         properties = None

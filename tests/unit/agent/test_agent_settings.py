@@ -8,7 +8,7 @@ import pytest
 
 from hearth_agent.cli import main
 from hearth_agent.settings import load_home
-from hearth_agent.uplink.address import parse_mqtt_url
+from hearth_core.broker import parse_broker_url
 from hearth_core.errors import ConfigError
 from hearth_core.points import DeviceKind
 
@@ -130,7 +130,7 @@ def test_profiles_are_listed_and_checked(
 
 
 def test_secrets_do_not_show() -> None:
-    address = parse_mqtt_url("mqtts://anna:s%3Acret@hub.example")
+    address = parse_broker_url("mqtts://anna:s%3Acret@hub.example")
     assert (address.username, address.password, address.port, address.tls) == ("anna", "s:cret", 8883, True)
     assert "cret" not in f"{address} {address!r}"
-    assert parse_mqtt_url("mqtt://anna:old@hub", "new").password == "new"
+    assert parse_broker_url("mqtt://anna:old@hub", "new").password == "new"

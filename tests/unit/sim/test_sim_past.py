@@ -12,7 +12,7 @@ from hearth_core.errors import ConfigError
 from hearth_core.points import POINTS
 from hearth_sim.history import HistoryOrder
 from hearth_sim.home import demo_devices, demo_site
-from hearth_sim.mqtt_url import Broker
+from hearth_sim.mqtt import read_broker
 from hearth_sim.past import Past, past_of
 from hearth_sim.recorded import konstanz, parse_instant
 from hearth_sim.sdm630 import Sdm630
@@ -117,11 +117,11 @@ def test_the_same_history_has_the_same_epoch_and_another_one_does_not() -> None:
 
 
 def test_a_broker_address_is_read_and_a_wrong_one_refused_without_its_password() -> None:
-    broker = Broker.from_url("mqtt://anna:p%40ss@10.0.0.1?protocol=3.1.1")
+    broker = read_broker("mqtt://anna:p%40ss@10.0.0.1?protocol=3.1.1")
     assert (broker.host, broker.port, broker.username, broker.password) == ("10.0.0.1", 1883, "anna", "p@ss")
     for wrong in ("http://x:1", "mqtt://", "mqtt://x?protocol=4", "mqtt://x?qos=1", "mqtt://u:secret@x:nine"):
         with pytest.raises(ConfigError) as error:
-            Broker.from_url(wrong)
+            read_broker(wrong)
         assert "secret" not in str(error.value)
 
 

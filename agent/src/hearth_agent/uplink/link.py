@@ -10,9 +10,9 @@ import aiomqtt
 
 from hearth_agent.events import EventLog
 from hearth_agent.spool.spool import Spool
-from hearth_agent.uplink.address import BrokerAddress
 from hearth_agent.uplink.outbox import Outbox
 from hearth_agent.uplink.session import Listener, Session, Voice, make_client
+from hearth_core.broker import BrokerAddress
 from hearth_core.clock import Clock, now_ms
 from hearth_core.messages import AgentState, Status, encode
 

@@ -16,10 +16,10 @@ import aiomqtt
 
 from hearth_agent.events import EventLog
 from hearth_agent.spool.spool import Spool
-from hearth_agent.uplink.address import BrokerAddress
 from hearth_agent.uplink.outbox import Outbox
 from hearth_agent.uplink.window import MAX_BYTES, Window
 from hearth_core import topics
+from hearth_core.broker import BrokerAddress
 from hearth_core.clock import Clock
 from hearth_core.errors import PoisonMessageError
 from hearth_core.messages import Ack, AgentState, Birth, Status, decode, encode

@@ -25,7 +25,7 @@ class BrokerAddress(NamedTuple):
         return f"{'mqtts' if self.tls else 'mqtt'}://{self.host}:{self.port}"
 
 
-def parse_mqtt_url(url: str, password: str | None = None) -> BrokerAddress:
+def parse_broker_url(url: str, password: str | None = None) -> BrokerAddress:
     """Parse a broker URL.
 
     Args:
@@ -36,7 +36,7 @@ def parse_mqtt_url(url: str, password: str | None = None) -> BrokerAddress:
         ValueError: What is wrong with it, as a remedy.
 
     Example:
-        >>> parse_mqtt_url("mqtt://hub.example?protocol=3.1.1").port
+        >>> parse_broker_url("mqtt://hub.example?protocol=3.1.1").port
         1883
     """
     parts = urlsplit(url)
