@@ -7,7 +7,8 @@ import json
 import math
 import queue
 from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any, Protocol
 
 import httpx
@@ -18,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
-from hearth_core.clock import ManualClock
+from hearth_core.clock import ClockConductor, ManualClock
 from hearth_core.errors import SignatureError
 from hearth_core.messages import (
     AgentState,
@@ -29,8 +30,10 @@ from hearth_core.messages import (
     EventLevel,
     Forecast,
     ForecastSeries,
+    Mode,
     Plan,
     Readings,
+    Slot,
     Status,
     Tally,
     Target,
@@ -45,10 +48,15 @@ from hearth_hub.database.pool import new_pool
 from hearth_hub.homes.service import get_home
 from hearth_hub.ingest.service import Incoming, Ingest
 from hearth_hub.mqtt import Broker
+from hearth_hub.plans import repository as plans
+from hearth_hub.plans import service as plan_service
 from hearth_hub.prices.source import PricePoint, published_at
 from hearth_hub.readings.live import live
-from hearth_hub.readings.service import roll_up
+from hearth_hub.readings.service import now_of, roll_up
 from hearth_hub.report.service import report
+from hearth_hub.savings import repository as ledger
+from hearth_hub.savings.repository import DayRow
+from hearth_hub.savings.service import rule_is_better
 from hearth_hub.worker.planning import look_ahead
 from hearth_hub.worker.process import Worker
 from hearth_hub.worker.publisher import Publisher
@@ -206,6 +214,22 @@ async def test_now_adds_up(api: httpx.AsyncClient) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("speed", "age_s", "is_there"), [(0.0, 200, True), (0.0, 301, False), (1000.0, 400, True), (1000.0, 5001, False)]
+)
+async def test_a_fast_clock_does_not_make_devices_flicker(
+    seeded: str, tmp_path: Path, speed: float, age_s: float, is_there: bool
+) -> None:
+    """At a thousand seconds a second, five minutes are shorter than a reading needs to get here."""
+    conductor = ClockConductor(tmp_path / "clock", NOW_S - STEP_S + age_s)
+    async with new_pool(seeded) as pool, pool.connection() as connection:
+        home = await get_home(connection, "anna")
+        conductor.set_speed(speed)  # only now: it must not run far while the database is asked
+        state = await now_of(connection, home, conductor.clock)
+    assert (state["flows"]["load_w"] is not None) is is_there
+    assert (state["soc_percent"] is not None) is is_there
+
+
 async def test_series_are_means_and_holes_are_null(api: httpx.AsyncClient, seeded: str) -> None:
     """A silent inverter must show as missing, never as a house without load."""
     with psycopg.connect(seeded) as connection:
@@ -231,6 +255,8 @@ async def test_series_are_means_and_holes_are_null(api: httpx.AsyncClient, seede
         ("/api/homes/nobody/now", 404, "home"),
         ("/api/homes/nobody/live", 404, "home"),
         ("/api/homes/anna/plan", 404, "plan"),
+        ("/api/homes/nobody/plan/past?start_ms=0&end_ms=1", 404, "home"),
+        ("/api/homes/anna/plan/past?start_ms=1&end_ms=1", 422, "end_ms"),
         ("/api/homes/anna/forecast", 404, "forecast"),
         ("/api/homes/anna/series?start_ms=2&end_ms=1", 422, "end_ms"),
         ("/api/homes/anna/series?start_ms=a&end_ms=1", 422, "start_ms"),
@@ -275,6 +301,80 @@ async def test_the_live_stream_tells_state_and_new_plans_and_ends_when_the_hub_c
     assert [name for name, _ in events] == ["event: now", "event: now", "event: plan"]
     assert events[0][1]["plan_version"] is None
     assert events[2][1] == {"version": 7}
+
+
+def plan_of(issued: datetime, name: str, step_s: int = 900, hours: int = 48) -> Plan:
+    """A plan whose reasons tell which one it is and how many steps it looked ahead."""
+    issued_ms = round(issued.timestamp() * 1000)
+    start_ms = issued_ms // (step_s * 1000) * step_s * 1000
+    slots = [
+        Slot(
+            start_ms=start_ms + number * step_s * 1000,
+            mode=Mode.HOLD if name == "a" else Mode.CHARGE_FROM_GRID,
+            reason=f"{name}{number}",
+            import_eur_per_kwh=0.3,
+            export_eur_per_kwh=0.1,
+            marginal_eur_per_kwh=0.2,
+            load_w=1,
+            pv_w=0,
+            battery_w=0,
+            grid_w=1,
+            soc_percent=min(100, 10 + number),
+        )
+        for number in range(hours * 3600 // step_s)
+    ]
+    end_ms = start_ms + hours * 3_600_000
+    return Plan(
+        home="anna",
+        version=issued_ms // 1000,
+        issued_ms=issued_ms,
+        valid_from_ms=start_ms,
+        valid_until_ms=end_ms,
+        step_s=step_s,
+        slots=slots,
+    )
+
+
+async def test_the_past_shows_what_the_plan_in_force_said(seeded: str) -> None:
+    """Each quarter-hour by its own plan; where planning paused, by the last one; nothing before, beyond or to come."""
+    quarter = timedelta(minutes=15)
+    made = [
+        (quarter * 0 + timedelta(seconds=4), "a"),
+        (quarter * 1 + timedelta(seconds=2), "b"),
+        (quarter * 1 + timedelta(minutes=9), "c"),  # a second one in the same quarter-hour has the last word
+        (quarter * 4 + timedelta(seconds=1), "d"),  # planning paused for two quarter-hours
+    ]
+    async with new_pool(seeded) as pool, pool.connection() as connection:
+        home = await get_home(connection, "anna")
+        for after, name in made:
+            # "d" has slots of half an hour, as a plan that would be too large for one message
+            await plans.store(connection, home.id, plan_of(NOW + after, name, 1800 if name == "d" else 900))
+        cursor = await connection.execute("select count(*) from plan_step")
+        assert await cursor.fetchone() == (5,), "not every step of every plan is kept"
+    app = create_app(seeded, ManualClock((NOW + quarter * 6 + timedelta(minutes=1)).timestamp()))
+    start_ms = round(NOW_S * 1000) - 1_800_000
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://hub") as client,
+    ):
+        span = {"start_ms": start_ms + 5, "end_ms": start_ms + 11 * 900_000}
+        past = (await client.get("/api/homes/anna/plan/past", params=span)).json()
+    reasons = [None, None, "a0", "c0", "c1", "c2", "d0", "d0", "d1", None, None]
+    assert past["reason"] == reasons
+    assert past["start_ms"] == start_ms
+    assert past["step_s"] == 900
+    assert past["mode"] == [reason and ("hold" if reason < "b" else "charge_from_grid") for reason in reasons]
+    assert past["soc_percent"] == [reason and 10.0 + int(reason[1:]) for reason in reasons]
+
+
+async def test_the_past_ends_where_the_last_plan_ends(seeded: str) -> None:
+    async with new_pool(seeded) as pool, pool.connection() as connection:
+        home = await get_home(connection, "anna")
+        await plans.store(connection, home.id, plan_of(NOW, "a", hours=1))
+        found = await plan_service.past(
+            connection, home.id, round(NOW_S * 1000), round(NOW_S * 1000) + 7_200_000, round(NOW_S * 1000) + 9_000_000
+        )
+    assert found["reason"] == ["a0", "a1", "a2", "a3", None, None, None, None]
 
 
 async def test_reconcile_finds_a_reading_that_vanished(seeded: str) -> None:
@@ -352,6 +452,29 @@ async def test_a_home_is_planned_for_each_quarter_hour_and_the_plan_is_signed(
     money = found["money_eur"]
     assert money["regret"] == pytest.approx(money["realised"] - money["perfect_foresight"], abs=1e-3)
     assert money["perfect_foresight"] <= money["self_consumption"] + 1e-6
+
+
+async def test_a_home_that_gains_nothing_by_plans_follows_the_rule_until_that_is_long_ago(seeded: str) -> None:
+    def day(number: int, realised_eur: float) -> DayRow:
+        return DayRow(date(2016, 3, 1) + timedelta(days=number), realised_eur, 3, 2.0, 2.5, 1.0, complete=True)
+
+    async with new_pool(seeded) as pool, pool.connection() as connection:
+        home = await get_home(connection, "anna")
+        assert not await rule_is_better(connection, home), "nothing is known"
+        for number in range(7):
+            assert not await rule_is_better(connection, home), "a week is not over"
+            await ledger.upsert(connection, home.id, day(number, 2.1 + 0.01 * number))
+        assert await rule_is_better(connection, home)
+        # the rule is lived from now on, at what the rule costs
+        for number in range(7, 15):
+            assert await rule_is_better(connection, home)
+            noon = datetime(2016, 3, 1, 12, tzinfo=UTC) + timedelta(days=number)
+            await plans.store(connection, home.id, msgspec.structs.replace(plan_of(noon, "a", hours=1), policy="rule"))
+            await ledger.upsert(connection, home.id, day(number, 2.0))
+        for number in range(15, 22):
+            assert not await rule_is_better(connection, home), "too few days with plans are young enough to judge them"
+            await ledger.upsert(connection, home.id, day(number, 1.5 + 0.01 * number))
+        assert not await rule_is_better(connection, home), "the plans have earned 30 cents a day"
 
 
 async def test_prices_are_told_when_the_market_publishes_them(seeded: str, mosquitto: Mosquitto) -> None:

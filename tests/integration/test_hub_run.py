@@ -150,6 +150,25 @@ def test_parts_end_when_their_supervisor_is_killed_and_the_next_start_takes_over
     assert not (folder / "postgres" / "postmaster.pid").exists()
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(90)
+@pytest.mark.parametrize("sign", ["postgres.new", "postgres/PG_VERSION", "postgres/postmaster.pid"])
+def test_a_signal_in_the_middle_of_the_first_start_leaves_nothing_running(folder: Path, sign: str) -> None:
+    command = [sys.executable, "-m", "hearth_hub.cli", "run"]
+    with subprocess.Popen(command, env=environment(folder, free_port()), stderr=subprocess.DEVNULL) as process:
+        wait_for((folder / sign).exists)
+        parts = children(process.pid)
+        asked = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGINT)  # an impatient operator
+        assert process.wait(15) == 0
+        took_s = time.monotonic() - asked
+    assert parts, "the parts load while the database is made"
+    assert not any(alive(pid) for pid in parts.values())
+    assert not (folder / "postgres" / "postmaster.pid").exists()
+    assert took_s < 5, f"it took {took_s:.1f} s to end"
+
+
 @pytest.mark.timeout(60)
 def test_a_port_in_use_is_named_with_the_remedy_and_nothing_is_started(folder: Path) -> None:
     with socket.socket() as taken:

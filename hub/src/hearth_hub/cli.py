@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import signal
 import sys
@@ -12,14 +11,14 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from hearth_core.clock import clock_from_environment, now
 from hearth_core.errors import ConfigError, HearthError
 from hearth_hub import logs
-from hearth_hub.parts import end_with_parent
-from hearth_hub.settings import Settings, load_settings
 
+# Everything else is imported by the command that needs it: each part of a running hub is a process of its own, and
+# loads only what it works with.
 if TYPE_CHECKING:
     from hearth_hub.database.pool import Connection
+    from hearth_hub.settings import Settings
 
 T = TypeVar("T")
 app = typer.Typer(
@@ -45,6 +44,7 @@ def run() -> None:
 
     A part that crashes is started again. SIGTERM or Ctrl-C ends all of it within five seconds.
     """
+    from hearth_hub.settings import load_settings
     from hearth_hub.supervisor import run as supervise
 
     supervise(load_settings())
@@ -58,6 +58,7 @@ def key() -> None:
     """
     from hearth_core.signing import public_key_text
     from hearth_hub.keys import load_key
+    from hearth_hub.settings import load_settings
 
     typer.echo(public_key_text(load_key(load_settings().data_dir)))
 
@@ -67,6 +68,7 @@ def migrate() -> None:
     """Bring the database to the newest schema (`run` does this too)."""
     from hearth_hub.database.choose import CommandDatabase
     from hearth_hub.database.migrate import migrate as upgrade
+    from hearth_hub.settings import load_settings
 
     with CommandDatabase(load_settings()) as url:
         upgrade(url)
@@ -76,21 +78,28 @@ def migrate() -> None:
 @app.command()
 def api() -> None:
     """Answer HTTP only; needs HEARTH_HUB_DATABASE_URL."""
-    end_with_parent()
-    from hearth_hub.serve import serve
+    from hearth_core.clock import clock_from_environment
+    from hearth_hub.parts import wait_for_supervisor
+    from hearth_hub.serve import new_server
+    from hearth_hub.settings import load_settings
 
     settings = load_settings()
-    serve(_given_database(settings), settings.host, settings.port, clock_from_environment())
+    server = new_server(_given_database(settings), settings.host, settings.port, clock_from_environment())
+    wait_for_supervisor()
+    server.run()
 
 
 @app.command()
 def ingest() -> None:
     """Store what homes send, only; needs HEARTH_HUB_DATABASE_URL. Several may run beside each other."""
-    end_with_parent()
+    from hearth_core.clock import clock_from_environment
     from hearth_hub.ingest.process import IngestProcess
+    from hearth_hub.parts import wait_for_supervisor
+    from hearth_hub.settings import load_settings
 
     settings = load_settings()
     process = IngestProcess(_given_database(settings), settings.broker, clock_from_environment())
+    wait_for_supervisor()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: process.stop())
     process.run()
@@ -99,9 +108,13 @@ def ingest() -> None:
 @app.command()
 def worker() -> None:
     """Plan, learn and reckon only; needs HEARTH_HUB_DATABASE_URL. Run one."""
-    end_with_parent()
+    import asyncio
+
+    from hearth_core.clock import clock_from_environment
     from hearth_hub.keys import load_key
+    from hearth_hub.parts import wait_for_supervisor
     from hearth_hub.prices.source import read_prices
+    from hearth_hub.settings import load_settings
     from hearth_hub.worker.process import Worker
     from hearth_hub.worker.publisher import Publisher
 
@@ -110,6 +123,7 @@ def worker() -> None:
     points = read_prices(settings.prices_file) if settings.prices_file else []
     publisher = Publisher(settings.broker, load_key(settings.data_dir))
     work = Worker(url, clock_from_environment(), publisher, settings.prices_zone, points)
+    wait_for_supervisor()
 
     async def until_stopped() -> None:
         stopping = asyncio.Event()
@@ -157,6 +171,7 @@ def report(
 
     Example: `hearth-hub report --home anna --from 2016-04-04T00:00:00Z --to 2016-04-06T00:00:00Z --json`
     """
+    from hearth_core.clock import clock_from_environment, now
     from hearth_hub.homes.service import get_home
     from hearth_hub.report.service import report as make_report
 
@@ -176,9 +191,12 @@ def report(
 
 def _ask(question: Callable[[Connection], Awaitable[T]]) -> T:
     """Run one question against the database."""
+    import asyncio
+
     from hearth_hub.database.choose import CommandDatabase
     from hearth_hub.database.migrate import check_durable
     from hearth_hub.database.pool import new_pool
+    from hearth_hub.settings import load_settings
 
     async def ask(url: str) -> T:
         async with new_pool(url, largest=1) as pool, pool.connection() as connection:

@@ -34,14 +34,16 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-def serve(database_url: str, host: str, port: int, clock: Clock) -> None:
-    """Answer HTTP until SIGTERM or SIGINT."""
+def new_server(database_url: str, host: str, port: int, clock: Clock) -> uvicorn.Server:
+    """Return a server with everything loaded; its ``run`` answers HTTP until SIGTERM or SIGINT."""
     config = uvicorn.Config(
         create_app(database_url, clock),
         host=host,
         port=port,
+        ws="none",  # we have none, and loading the library for them takes a while
         access_log=False,
         log_level="warning",
         timeout_graceful_shutdown=_GRACE_S,
     )
-    _Server(config).run()
+    config.load()
+    return _Server(config)

@@ -1,31 +1,38 @@
-"""`hearth-hub run`: everything the hub is, started in order, watched, and ended in order."""
+"""`hearth-hub run`: everything the hub is, started together, watched, and ended in order.
+
+The parts load their code while the database starts and is migrated, and begin when they are told: most of a cold start
+is loading, and it would be a pity to do it afterwards. One thread a part; the main thread takes the signals.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import os
 import signal
 import socket
+import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping
 
 from hearth_core.errors import ConfigError
 from hearth_hub.database.embedded import EmbeddedPostgres
-from hearth_hub.database.migrate import migrate
 from hearth_hub.keys import load_key
-from hearth_hub.parts import PARTS, SUPERVISED
+from hearth_hub.parts import GO, PARTS, SUPERVISED
 from hearth_hub.prices.source import read_prices
 from hearth_hub.settings import Settings
 
 logger = logging.getLogger(__name__)
 
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _TERM_S = 2.5  # together with PostgreSQL's own stop within the 5 s a service manager is promised
 _LONGEST_BACK_OFF_S = 10.0
 _STEADY_S = 30.0  # a part that lived this long is started again at once
 _READY_S = 60.0
+_LOOK_S = 0.05
+_LONGEST_LINE = 64 * 1024
 
 
 def check(settings: Settings) -> None:
@@ -55,113 +62,148 @@ def run(settings: Settings) -> None:
         PermanentError: PostgreSQL does not start.
     """
     check(settings)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the supervisor takes over: through `finally`, too
     server: EmbeddedPostgres | None = None
+    if settings.database_url is None:
+        server = EmbeddedPostgres(settings.data_dir / "postgres")
+        url = server.url("postgres")
+    else:
+        url = settings.database_url.get_secret_value()
+    parts = _Parts({**os.environ, "HEARTH_HUB_DATABASE_URL": url, SUPERVISED: "1"})
+    for number in _SIGNALS:
+        signal.signal(number, _end)
     try:
-        if settings.database_url is None:
-            server = EmbeddedPostgres(settings.data_dir / "postgres")
+        parts.start()
+        from hearth_hub.database.migrate import load_tools, migrate  # only now: the parts load beside it
+
+        if server is not None:
+            if not server.exists:
+                threading.Thread(target=load_tools, name="load", daemon=True).start()
             server.start()
-            url = server.url("postgres")
-        else:
-            url = settings.database_url.get_secret_value()
         migrate(url)
-        asyncio.run(_supervise(settings, {**os.environ, "HEARTH_HUB_DATABASE_URL": url}))
+        parts.let_begin()
+        _tell_when_ready(settings)
+        threading.Event().wait()
     finally:
+        _ignore_signals()
+        parts.end()
         if server is not None:
             server.stop()
 
 
-async def _supervise(settings: Settings, environment: Mapping[str, str]) -> None:
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
-    async with asyncio.TaskGroup() as group:
-        for part in PARTS:
-            group.create_task(_keep_running(part, environment, stopping))
-        group.create_task(_tell_when_ready(settings, stopping))
+def _end(*_: object) -> None:
+    """End from wherever the main thread is, through its ``finally``."""
+    _ignore_signals()
+    sys.exit(0)
 
 
-async def _keep_running(part: str, environment: Mapping[str, str], stopping: asyncio.Event) -> None:
-    """Start a part, and start it again whenever it ends by itself, later each time."""
-    back_off_s = 0.5
-    while not stopping.is_set():
-        began_s = time.monotonic()
-        child = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "hearth_hub.cli",
-            part,
-            stdin=asyncio.subprocess.PIPE,  # never written: its end tells the part that we are gone
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            env={**environment, SUPERVISED: "1"},
-            start_new_session=True,  # Ctrl-C is for the supervisor; it ends the parts
-        )
-        told = asyncio.create_task(_pass_on(part, child))
-        ended, stop = asyncio.create_task(child.wait()), asyncio.create_task(stopping.wait())
-        await asyncio.wait({ended, stop}, return_when=asyncio.FIRST_COMPLETED)
-        stop.cancel()
-        if stopping.is_set():
-            await _end(child)
-            await told
-            return
-        await told
-        if time.monotonic() - began_s > _STEADY_S:
-            back_off_s = 0.5
-        logger.error("%s ended, starting it again", part, extra={"code": child.returncode, "in_s": back_off_s})
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stopping.wait(), back_off_s)
-        back_off_s = min(2 * back_off_s, _LONGEST_BACK_OFF_S)
+def _ignore_signals() -> None:
+    """Let no further signal cut the orderly end short."""
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
-async def _end(child: asyncio.subprocess.Process) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        child.terminate()
-    try:
-        await asyncio.wait_for(child.wait(), _TERM_S)
-    except TimeoutError:
-        child.kill()
-        await child.wait()
+class _Parts:
+    """The processes of the hub; one that ends by itself is started again, later each time."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self._may_begin = threading.Event()
+        self._ending = threading.Event()
+        self._lock = threading.Lock()
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._threads = [threading.Thread(target=self._keep_running, args=(part,), name=part) for part in PARTS]
+
+    def start(self) -> None:
+        """Let every part load."""
+        for thread in self._threads:
+            thread.start()
+
+    def let_begin(self) -> None:
+        """Let every part work: the database is ready."""
+        self._may_begin.set()
+        with self._lock:
+            for child in self._children.values():
+                _tell(child)
+
+    def end(self) -> None:
+        """End every part; one that does not obey in time is killed."""
+        self._ending.set()
+        with self._lock:
+            children = list(self._children.values())
+        for child in children:
+            child.terminate()
+        deadline_s = time.monotonic() + _TERM_S
+        for child in children:
+            try:
+                child.wait(max(0.0, deadline_s - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                child.kill()
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join()
+
+    def _keep_running(self, part: str) -> None:
+        back_off_s = 0.5
+        while (child := self._launch(part)) is not None:
+            began_s = time.monotonic()
+            with child:
+                _pass_on(part, child)
+            if time.monotonic() - began_s > _STEADY_S:
+                back_off_s = 0.5
+            if not self._ending.is_set():
+                logger.error("%s ended, starting it again", part, extra={"code": child.returncode, "in_s": back_off_s})
+            self._ending.wait(back_off_s)
+            back_off_s = min(2 * back_off_s, _LONGEST_BACK_OFF_S)
+
+    def _launch(self, part: str) -> subprocess.Popen[bytes] | None:
+        """Start a part, unless it is time to end; under the lock, so that `end` and `let_begin` miss none."""
+        with self._lock:
+            if self._ending.is_set():
+                return None
+            child = self._children[part] = subprocess.Popen(  # noqa: S603  our own program
+                [sys.executable, "-m", "hearth_hub.cli", part],
+                stdin=subprocess.PIPE,  # tells the part to begin; its end tells it that we are gone
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                env=self._environment,
+                start_new_session=True,  # Ctrl-C is for the supervisor; it ends the parts
+            )
+            if self._may_begin.is_set():
+                _tell(child)
+            return child
 
 
-async def _pass_on(part: str, child: asyncio.subprocess.Process) -> None:
-    """Print what a part says, with its name in front."""
+def _tell(child: subprocess.Popen[bytes]) -> None:
+    if child.stdin is not None:
+        with contextlib.suppress(BrokenPipeError, ValueError):  # it has ended, and will be started again
+            os.write(child.stdin.fileno(), GO)
+
+
+def _pass_on(part: str, child: subprocess.Popen[bytes]) -> None:
+    """Print what a part says, with its name in front, until it ends."""
     if child.stdout is None:
         return
-    while True:
-        try:
-            line = await child.stdout.readline()
-        except ValueError:
-            continue  # a line longer than the buffer; the rest of it follows
-        if not line:
-            return
+    while line := child.stdout.readline(_LONGEST_LINE):
         sys.stderr.write(f"{part:7} {line.decode(errors='replace')}")
         sys.stderr.flush()
 
 
-async def _tell_when_ready(settings: Settings, stopping: asyncio.Event) -> None:
+def _tell_when_ready(settings: Settings) -> None:
     """Print one line on stdout once the API answers."""
     deadline_s = time.monotonic() + _READY_S
-    while not stopping.is_set() and time.monotonic() < deadline_s:
-        if await _healthy(settings):
+    while time.monotonic() < deadline_s:
+        if _healthy(settings):
             sys.stdout.write(f"ready http://{settings.host}:{settings.port}\n")
             sys.stdout.flush()
             return
-        await asyncio.sleep(0.1)
+        time.sleep(_LOOK_S)
+    logger.error("the API has not answered yet", extra={"after_s": _READY_S})
 
 
-async def _healthy(settings: Settings) -> bool:
+def _healthy(settings: Settings) -> bool:
     try:
-        reader, writer = await asyncio.wait_for(asyncio.open_connection(settings.host, settings.port), 1)
-    except (OSError, TimeoutError):
+        with socket.create_connection((settings.host, settings.port), 2) as connection:
+            connection.sendall(b"GET /api/health HTTP/1.0\r\n\r\n")
+            return b" 200 " in connection.recv(64)
+    except OSError:
         return False
-    try:
-        writer.write(b"GET /api/health HTTP/1.0\r\n\r\n")
-        first = await asyncio.wait_for(reader.readline(), 2)
-    except (OSError, TimeoutError):
-        return False
-    else:
-        return b" 200 " in first
-    finally:
-        writer.close()

@@ -1,8 +1,10 @@
-"""Instants between the wire (milliseconds) and the database (aware datetimes)."""
+"""Instants between the wire (milliseconds) and the database (aware datetimes), and how fast time runs."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+
+from hearth_core.clock import Clock, SharedClock
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -20,3 +22,8 @@ def instant_s(seconds: float) -> datetime:
 def milliseconds(at: datetime) -> int:
     """Return a wire instant."""
     return (at - _EPOCH) // timedelta(milliseconds=1)
+
+
+def speed_of(clock: Clock) -> float:
+    """Return how many seconds of a clock pass in a real one; 1 outside demos."""
+    return clock.speed if isinstance(clock, SharedClock) else 1.0

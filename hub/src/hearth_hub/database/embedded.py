@@ -16,7 +16,10 @@ import signal
 import stat
 import subprocess
 import tempfile
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
@@ -27,6 +30,7 @@ from hearth_core.errors import ConfigError, PermanentError
 logger = logging.getLogger(__name__)
 
 SUPERUSER = "postgres"
+_ENDING = (signal.SIGTERM, signal.SIGINT)
 _START_TIMEOUT_S = 60.0  # crash recovery of a full WAL on a slow card
 _STOP_TIMEOUT_S = 4.0
 _LONGEST_SOCKET_FOLDER = 80  # a unix socket's path ends at 107 bytes
@@ -57,6 +61,11 @@ class EmbeddedPostgres:
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
+    def exists(self) -> bool:
+        """Whether the database has been created."""
+        return (self._folder / "PG_VERSION").exists()
+
+    @property
     def pid(self) -> int | None:
         """Process id of the running server, or None."""
         lines = self._pid_file_lines()
@@ -81,7 +90,7 @@ class EmbeddedPostgres:
             return
         owner = self._owner()
         self._prepare_folders(owner)
-        if not (self._folder / "PG_VERSION").exists():
+        if not self.exists:
             self._create(owner)
         self._launch(owner)
 
@@ -150,7 +159,7 @@ class EmbeddedPostgres:
         command: list[str | Path] = [self._programs / "postgres", "-D", self._folder]
         for name, value in (_SETTINGS | {"unix_socket_directories": str(self._socket_folder())}).items():
             command += ["-c", f"{name}={value}"]
-        with self._log().open("ab") as log:
+        with self._log().open("ab") as log, _uninterrupted():
             # a session of its own: Ctrl-C in the terminal must reach PostgreSQL last, through `stop`
             self._process = subprocess.Popen(  # noqa: S603
                 command, stdout=log, stderr=log, start_new_session=True, cwd="/", **_as_user(owner)
@@ -188,6 +197,23 @@ class EmbeddedPostgres:
             return self._folder
         digest = hashlib.sha256(str(self._folder).encode()).hexdigest()[:12]
         return Path(tempfile.gettempdir()) / f"hearth-postgres-{digest}"
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Hold signals back: one whose handler ends us between a start and its note would leave the server running."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    held: list[int] = []
+    handlers = {number: signal.signal(number, lambda number, _: held.append(number)) for number in _ENDING}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    for late in held:
+        signal.raise_signal(late)
 
 
 def _newest_programs() -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import psycopg
@@ -15,6 +16,7 @@ _LOCK = 0x4865_6172_7468
 _CONNECT_TIMEOUT_S = 10
 # a promise that ingest acknowledges is a promise about the disk
 _DURABLE = ("synchronous_commit", "fsync", "full_page_writes")
+_MIGRATIONS = Path(hearth_hub.__file__).parent / "migrations"
 
 
 def migrate(database_url: str) -> None:
@@ -26,17 +28,43 @@ def migrate(database_url: str) -> None:
     Raises:
         ConfigError: The database does not answer, or may lose what it has committed.
     """
+    check_durable(database_url)
+    if not is_up_to_date(database_url):
+        _upgrade(database_url)
+
+
+def is_up_to_date(database_url: str) -> bool:
+    """Tell whether no migration is missing; Alembic itself would take two seconds to load only to say so."""
+    with psycopg.connect(database_url, connect_timeout=_CONNECT_TIMEOUT_S) as connection:
+        try:
+            row = connection.execute("select version_num from alembic_version").fetchone()
+        except psycopg.errors.UndefinedTable:
+            return False
+    return row is not None and row[0] == newest_revision()
+
+
+def newest_revision() -> str:
+    """Return the last migration's revision; each file's name begins with its own."""
+    return max(path.name.partition("_")[0] for path in (_MIGRATIONS / "versions").glob("[0-9]*.py"))
+
+
+def load_tools() -> None:
+    """Load what migrating needs beforehand, while the server that will be migrated is still starting."""
+    for name in ("alembic.command", "sqlalchemy.dialects.postgresql.psycopg", "hearth_hub.database.tables"):
+        importlib.import_module(name)
+
+
+def _upgrade(database_url: str) -> None:
     # imported here: they take longer to load than everything else a command such as `reconcile` needs
     from alembic import command
     from alembic.config import Config
     from sqlalchemy import create_engine, pool
 
-    check_durable(database_url)
     engine = create_engine(
         "postgresql+psycopg://", creator=lambda: psycopg.connect(database_url), poolclass=pool.NullPool
     )
     config = Config()
-    config.set_main_option("script_location", str(Path(hearth_hub.__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(_MIGRATIONS))
     with engine.connect() as connection:
         connection.exec_driver_sql(f"select pg_advisory_lock({_LOCK})")
         connection.commit()

@@ -16,23 +16,31 @@ from hearth_hub.prices.service import price_now
 from hearth_hub.readings import repository
 from hearth_hub.readings.flows import Flows, Measured, compose
 from hearth_hub.readings.repository import QUARTER_COLUMNS, QUARTER_S, LatestReading
-from hearth_hub.timing import instant, instant_s, milliseconds
+from hearth_hub.timing import instant, instant_s, milliseconds, speed_of
 from hearth_models.arrays import FloatArray
 from hearth_models.forecasting import History
 
-# A device that was silent for this long is missing, whatever it said last.
+# A device that was silent for this long is missing, whatever it said last ...
 _SILENT_S = 300.0
+# ... but a reading needs real time to come here, however fast the clock of a demo runs.
+_ON_ITS_WAY_REAL_S = 5.0
 _MOST_STEPS = 20_000
 SERIES = ("grid_w", "pv_w", "battery_w", "load_w", "ev_w", "heat_pump_w", "soc_percent")
 # From this span on whole quarter-hours are read instead of single readings.
 _LONG = timedelta(days=2)
 
 
+def silent_after_s(clock: Clock) -> float:
+    """Return after how many seconds of the clock without a reading a device counts as missing."""
+    return max(_SILENT_S, _ON_ITS_WAY_REAL_S * speed_of(clock))
+
+
 async def now_of(connection: Connection, home: Home, clock: Clock) -> dict[str, Any]:
     """Return the present state of a home, as ``GET /now`` and the live stream show it."""
     at = now(clock)
     readings = await repository.latest(connection, home.id)
-    fresh = [one for one in readings if one.at and at - one.at <= timedelta(seconds=_SILENT_S)]
+    oldest = at - timedelta(seconds=silent_after_s(clock))
+    fresh = [one for one in readings if one.at and one.at >= oldest]
     flows = compose([_measured(one, fresh=one in fresh) for one in readings], 1)
     import_price, export_price = await price_now(connection, home, at)
     soc = _one(flows.soc_percent)

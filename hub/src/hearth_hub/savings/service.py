@@ -12,7 +12,7 @@ import numpy as np
 
 from hearth_hub.database.pool import Connection
 from hearth_hub.homes.repository import Home
-from hearth_hub.plans.repository import first_issued
+from hearth_hub.plans.repository import first_issued, rule_days
 from hearth_hub.prices.service import day_ahead, tariff_prices
 from hearth_hub.readings.service import Steps, measured
 from hearth_hub.savings import repository
@@ -20,7 +20,7 @@ from hearth_hub.savings.repository import DayRow
 from hearth_hub.timing import instant_s
 from hearth_models.arrays import FloatArray
 from hearth_models.battery import Battery
-from hearth_models.ledger import DayCosts, day_costs, night_steps
+from hearth_models.ledger import DayCosts, choose_policy, day_costs, night_steps
 
 STEP_S = 300
 # A day with more holes than this says nothing about money.
@@ -29,9 +29,6 @@ _COMPLETE = 0.98
 # Readings of a home that was offline come within its spool's span; older days are left as they are.
 _LOOK_BACK_DAYS = 8
 _JUDGED_DAYS = 14
-_FEWEST_JUDGED_DAYS = 7
-# what the battery's model and the battery itself differ by must not decide
-_CLEARLY_EUR_PER_DAY = 0.05
 
 
 @dataclass(frozen=True)
@@ -114,14 +111,17 @@ async def update(connection: Connection, home: Home, at: datetime) -> int:
 
 
 async def rule_is_better(connection: Connection, home: Home) -> bool:
-    """Tell whether plain self-consumption, replayed over the last two weeks, would have cost clearly less.
+    """Tell whether plain self-consumption has earned as much in the last two weeks as the plans.
 
-    No home shall fare worse with Hearth than with its inverter's own mode. Days on which the rule ran cost about what
-    it costs, so a home comes back to planning when the bad days are two weeks old.
+    No home shall fare worse with Hearth than with its inverter's own mode. What a plan would have earned on days that
+    were lived by the rule is unknown; so when those fill the two weeks, the home tries plans again.
     """
-    days = [row for row in await repository.last_days(connection, home.id, _JUDGED_DAYS) if row.complete]
-    lost_eur = sum(row.realised_eur - row.self_consumption_eur for row in days)
-    return len(days) >= _FEWEST_JUDGED_DAYS and lost_eur > _CLEARLY_EUR_PER_DAY * len(days)
+    rows = [row for row in await repository.last_days(connection, home.id, _JUDGED_DAYS) if row.complete]
+    if home.site is None or not rows:
+        return False
+    by_rule = await rule_days(connection, home.id, home.site.timezone, rows[0].day)
+    planned_eur = np.array([np.nan if row.day in by_rule else row.realised_eur for row in rows])
+    return choose_policy(planned_eur, np.array([row.self_consumption_eur for row in rows])) == "rule"
 
 
 def _floored(at: datetime) -> datetime:

@@ -7,8 +7,9 @@ from typing import Literal
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from hearth_core.clock import SharedClock, now_ms
+from hearth_core.clock import now_ms
 from hearth_hub.doors import DbConnection, TheClock
+from hearth_hub.timing import speed_of
 
 router = APIRouter(prefix="/api", tags=["system"])
 
@@ -37,4 +38,4 @@ async def get_health(connection: DbConnection) -> Health:
 @router.get("/clock")
 async def get_clock(clock: TheClock) -> ClockNow:
     """Return the hub's time."""
-    return ClockNow(now_ms=now_ms(clock), speed=clock.speed if isinstance(clock, SharedClock) else 1.0)
+    return ClockNow(now_ms=now_ms(clock), speed=speed_of(clock))
