@@ -20,9 +20,10 @@ NAIVE_DAYS = 7
 HORIZON_STEPS = 192
 """Two days of quarter hours."""
 _DAY_S = 86_400
-# A home nobody has measured yet: about 3,000 kWh a year, little at night, most in the evening (local hours do not
-# matter at this precision). Spread as seen between single homes.
-_PRIOR_W, _PRIOR_LOW, _PRIOR_HIGH = 350.0, 0.4, 2.5
+LOAD_PRIOR_W = 350.0
+"""Load of a home nobody has measured yet: about 3,000 kWh a year."""
+# Spread as seen between single homes.
+_PRIOR_LOW, _PRIOR_HIGH = 0.4, 2.5
 # With this many same-slot values or more, their own spread is used.
 _ENOUGH_VALUES = 3
 
@@ -84,16 +85,17 @@ def floor_to_step(at_s: float, step_s: int) -> float:
     return float(at_s // step_s * step_s)
 
 
-def seasonal_naive(history: History, issue_s: float, horizon_steps: int) -> Quantiles:
+def seasonal_naive(history: History, issue_s: float, horizon_steps: int, prior_w: float = LOAD_PRIOR_W) -> Quantiles:
     """Forecast each step by the mean of the same slot on the last days; always answers.
 
     Only steps that ended before ``issue_s`` count. With fewer than three values a slot takes a spread around their
-    mean; with none, the mean of the whole history; with no history at all a prior of 350 W.
+    mean; with none, the mean of the whole history; with no history at all the prior.
 
     Args:
         history: What was measured, NaN where nothing was.
         issue_s: When the forecast is made [s].
         horizon_steps: How many steps to answer, the first holds ``issue_s``.
+        prior_w: What is expected of a home nobody has measured; give 0 for PV.
     """
     step_s = history.step_s
     start_s = floor_to_step(issue_s, step_s)
@@ -106,7 +108,7 @@ def seasonal_naive(history: History, issue_s: float, horizon_steps: int) -> Quan
     inside = (lags >= 0) & (lags < len(known))
     same_slot = np.where(inside, known[np.clip(lags, 0, max(len(known) - 1, 0))], np.nan) if len(known) else None
     if same_slot is None or not np.isfinite(known).any():
-        flat = np.full(horizon_steps, _PRIOR_W)
+        flat = np.full(horizon_steps, prior_w)
         return Quantiles(start_s, step_s, flat * _PRIOR_LOW, flat, flat * _PRIOR_HIGH)
     return _same_slot_quantiles(same_slot, float(np.nanmean(known)), start_s, step_s)
 

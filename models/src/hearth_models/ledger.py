@@ -10,6 +10,7 @@ worry and not in them.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -22,6 +23,10 @@ from hearth_models.planning.value import Market, ValueFunction, solve
 STORED_EUR_PER_KWH = 0.15
 """Price at which stored energy is settled when the caller gives none: between usual feed-in and import prices."""
 NIGHT_START_H, NIGHT_END_H = 2, 5
+Policy = Literal["value_function", "rule"]
+"""What `hearth_core.messages.Plan.policy` may say after a look at the ledger."""
+# A policy must have shown itself for so long before it is judged.
+_JUDGE_AFTER_DAYS = 7
 _HOUR_S = 3600
 _DAY_S = 86_400
 # Perfect foresight is planned on steps no longer and no shorter than these and lived on the data's own.
@@ -132,6 +137,26 @@ def day_costs(
     # who knows the future can also follow either rule: the grid of charges must not make foresight dearer than that
     foresight_eur = min(settled(best), rule_eur, timer_eur)
     return DayCosts(realised, no_battery, rule_eur, timer_eur, foresight_eur)
+
+
+def choose_policy(planned_eur: FloatArray, rule_eur: FloatArray) -> Policy:
+    """Choose what a home follows from the recent daily costs of both policies.
+
+    Args:
+        planned_eur: Settled cost of each of the last days under the plan, oldest first, NaN where unknown.
+        rule_eur: The same under the self-consumption rule.
+
+    Returns:
+        ``value_function`` when the plan earned more over the days both are known for, and by more than chance may give
+        (half a standard error); otherwise ``rule``. While fewer than a week is known, ``value_function``: it is the
+        better guess.
+    """
+    gained = rule_eur - planned_eur
+    gained = gained[np.isfinite(gained)]
+    if len(gained) < _JUDGE_AFTER_DAYS:
+        return "value_function"
+    by_chance = 0.5 * float(gained.std()) / len(gained) ** 0.5
+    return "value_function" if float(gained.mean()) > by_chance else "rule"
 
 
 def bill_eur(grid_w: FloatArray, market: Market, step_s: int) -> float:

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Literal
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -23,7 +22,15 @@ from hearth_models.arrays import FloatArray
 from hearth_models.battery import Battery
 from hearth_models.features import Place
 from hearth_models.forecasting import History, OnnxForecaster, Quantiles, seasonal_naive
-from hearth_models.ledger import bill_eur, live_night_timer, live_perfect_foresight, live_rule, night_steps
+from hearth_models.ledger import (
+    Policy,
+    bill_eur,
+    choose_policy,
+    live_night_timer,
+    live_perfect_foresight,
+    live_rule,
+    night_steps,
+)
 from hearth_models.planning.inputs import PlanInputs, extend_prices
 from hearth_models.planning.plan import make_plan
 from hearth_models.planning.policy import decide
@@ -31,7 +38,6 @@ from hearth_models.planning.value import Market
 from hearth_models.series import Recorded
 from hearth_models.training import TrainingError, train
 
-Policy = Literal["value_function", "rule"]
 HORIZON_S = 48 * 3600
 _DAY_S = 86_400
 _PIECE_S = 900
@@ -40,11 +46,9 @@ _MEMORY_DAYS = 28
 _RETRAIN_DAYS = 28
 _TRAIN_AFTER_DAYS = 14
 _HISTORY_DAYS = 16
-_SCENARIO_DAYS = 14
+_SCENARIO_DAYS = 10
 _PRICE_DAYS = 7
 _MARKET_ZONE = ZoneInfo("Europe/Brussels")
-# A policy must have shown itself for so long before it is judged.
-_JUDGE_AFTER_DAYS = 7
 
 
 class ReplayError(PermanentError):
@@ -79,29 +83,15 @@ class ReplayResult:
     filled_steps: int
     load_skill: float
     pv_skill: float
+    daily_planned_eur: list[float]
+    """Settled cost of each whole day under the plan, as `choose_policy` wants it."""
+    daily_rule_eur: list[float]
 
     @property
     def captured_share(self) -> float:
         """Share of the gap between rule and perfect foresight that Hearth won."""
         gap = self.self_consumption_eur - self.perfect_foresight_eur
         return (self.self_consumption_eur - self.hearth_eur) / gap if gap > 0 else 0.0
-
-
-def choose_policy(planned_eur: FloatArray, rule_eur: FloatArray) -> Policy:
-    """Choose what a home follows from the recent daily costs of both policies.
-
-    Args:
-        planned_eur: Settled cost of each of the last days under the plan, oldest first, NaN where unknown.
-        rule_eur: The same under the self-consumption rule.
-
-    Returns:
-        ``rule`` when that was cheaper over the days both are known for, otherwise ``value_function`` (also while fewer
-        than a week is known: the value function is the better guess).
-    """
-    both = np.isfinite(planned_eur) & np.isfinite(rule_eur)
-    if both.sum() < _JUDGE_AFTER_DAYS:
-        return "value_function"
-    return "value_function" if planned_eur[both].sum() <= rule_eur[both].sum() else "rule"
 
 
 def replay(
@@ -154,7 +144,7 @@ def replay(
             planned = plan if name == "plan" or (name == "hearth" and policy == "value_function") else None
             grid[name][step], stored[name] = life.live(step, planned, stored[name])
     progress(1.0)
-    return life.result(grid, stored, start_wh, days_on_plan)
+    return life.result(grid, stored, start_wh, days_on_plan, daily)
 
 
 def _start_soc(battery: Battery) -> float:
@@ -272,7 +262,12 @@ class _Life:
         return total_w / pieces, stored_wh
 
     def result(
-        self, grid: dict[str, FloatArray], stored: dict[str, float], start_wh: float, days_on_plan: int
+        self,
+        grid: dict[str, FloatArray],
+        stored: dict[str, float],
+        start_wh: float,
+        days_on_plan: int,
+        daily: dict[str, list[float]],
     ) -> ReplayResult:
         battery, market, step_s = self.home.battery, self.market, self.step_s
         night = night_steps(self._at(0), step_s, self.n_steps, self.home.place.timezone)
@@ -296,6 +291,8 @@ class _Life:
             filled_steps=self.filled_steps,
             load_skill=float(np.mean(self.skills[Target.LOAD] or [0.0])),
             pv_skill=float(np.mean(self.skills[Target.PV] or [0.0])),
+            daily_planned_eur=daily["plan"],
+            daily_rule_eur=daily["rule"],
         )
 
     def _at(self, step: int) -> float:

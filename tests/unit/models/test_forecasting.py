@@ -24,10 +24,11 @@ DAYS = 40
 
 
 def home(days: int = DAYS, seed: int = 3) -> History:
-    """A home whose evenings follow its afternoons: something can be learned that the naive forecast cannot know."""
+    """A home with quiet Saturdays and busy Sundays: the naive mean of seven days cannot know them, a model can."""
     random = np.random.default_rng(seed)
     hour = np.arange(days * 24) % 24
-    mood = np.repeat(random.uniform(0.4, 2.0, days), 24)
+    week = np.array([1.0, 0.9, 1.1, 1.0, 1.0, 0.3, 2.0])
+    mood = np.repeat(week[np.arange(days) % 7] * random.uniform(0.8, 1.2, days), 24)
     shape = 200 + 900 * np.exp(-(((hour - 17) / 3) ** 2)) + 300 * np.exp(-(((hour - 6) / 2) ** 2))
     return History(START_S, STEP_S, shape * mood + random.normal(0, 30, len(hour)))
 
@@ -81,7 +82,7 @@ def test_a_history_off_the_grid_is_refused() -> None:
 def test_the_card_tells_a_model_that_beats_the_naive_one(learned: TrainedModel) -> None:
     scores = learned.card.scores
     assert scores["skill"] == pytest.approx(1 - scores["mae_w"] / scores["naive_mae_w"], abs=1e-3)
-    assert scores["skill"] > 0.03
+    assert scores["skill"] > 0.1
     assert 0.6 < scores["coverage_80"] <= 1.0
     assert scores["parity_w"] < 0.1
     assert len(learned.onnx) < 700 * 1024
@@ -99,7 +100,7 @@ def test_the_forecast_is_ordered_finite_and_calibrated(learned: TrainedModel) ->
         assert (answer.p10_w >= 0).all()
         truth = fresh.power_w[day * 24 + 13 :][:48]
         inside.append(((truth >= answer.p10_w) & (truth <= answer.p90_w))[: len(truth)].mean())
-    assert 0.6 < float(np.mean(inside)) < 0.97
+    assert 0.6 < float(np.mean(inside)) < 0.99
 
 
 def test_pv_is_exactly_zero_at_night() -> None:

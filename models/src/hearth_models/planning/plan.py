@@ -109,6 +109,7 @@ def make_plan(inputs: PlanInputs, home: str, version: int, issued_ms: int, timez
 
 def _slots(inputs: PlanInputs, frame: _Frame, expected: Expected, reasons: list[str], net_w: FloatArray) -> list[Slot]:
     slots = []
+    load_w, pv_w = inputs.load.mean_w, inputs.pv.mean_w
     for step in range(len(net_w)):
         source = step + frame.skipped
         soc_percent = inputs.battery.soc_percent(float(expected.stored_wh[step])) if inputs.battery else 0.0
@@ -121,8 +122,8 @@ def _slots(inputs: PlanInputs, frame: _Frame, expected: Expected, reasons: list[
                 import_eur_per_kwh=_price(inputs.import_eur_per_kwh[source]),
                 export_eur_per_kwh=_price(inputs.export_eur_per_kwh[source]),
                 marginal_eur_per_kwh=_price(expected.worth_eur_per_kwh[step]),
-                load_w=_watts(inputs.load.mean_w[source]),
-                pv_w=_watts(inputs.pv.mean_w[source]),
+                load_w=_watts(load_w[source]),
+                pv_w=_watts(pv_w[source]),
                 battery_w=_watts(expected.battery_w[step]),
                 grid_w=_watts(net_w[step] - expected.battery_w[step]),
                 soc_percent=round(soc_percent, 1),

@@ -24,9 +24,6 @@ from hearth_models.planning.words import cents
 
 # A forced power must earn at least this much per kWh, or rounding and forecast noise would make it chatter.
 FORCED_MARGIN_EUR_PER_KWH = 0.002
-# The worth of stored energy is uncertain between feed-in (the sun fills the battery) and import (it does not), and the
-# steps where it looks best are those where it is overrated: charging from the grid must pay by this share of that gap.
-DOUBT_SHARE = 0.1
 # Resting must pay by this much, or the battery just covers the house: ties then never flicker, and cost nothing.
 REST_MARGIN_EUR_PER_KWH = 0.002
 # The worth of a kWh is measured over this much charge up or down [share of capacity].
@@ -91,8 +88,7 @@ def choose(worth: Worth, import_eur_per_kwh: float, export_eur_per_kwh: float, b
         export_eur_per_kwh: What a kWh fed in earns now.
         battery: Its efficiency and wear.
     """
-    doubt = DOUBT_SHARE * max(import_eur_per_kwh - export_eur_per_kwh, 0.0)
-    charge_w, charge_gain = _best_charge(worth.one_more, import_eur_per_kwh + doubt, battery)
+    charge_w, charge_gain = _best_charge(worth.one_more, import_eur_per_kwh, battery)
     export_w, export_gain = _best_export(worth.one_less, export_eur_per_kwh, battery)
     if charge_w > 0 and charge_gain >= export_gain:
         return Choice(Mode.CHARGE_FROM_GRID, charge_w)

@@ -14,7 +14,7 @@ from hearth_models.forecasting import Quantiles
 
 # Standard normal 90 % point: turns the distance of an outer quantile from the median into a standard deviation.
 _Z90 = 1.2816
-_MOST_DAYS = 14
+_MOST_DAYS = 10
 _FEWEST_DAYS = 5
 # Without recorded days: seven levels, each held through the whole horizon.
 _LEVELS = 7
