@@ -1,6 +1,6 @@
 """The closed vocabulary of measured points: names with units, signs and plausible ranges.
 
-Signs (docs/units.md): seen from the home's busbar, power that flows INTO the home is positive (grid + = import,
+Signs (docs/architecture.md): seen from the home's busbar, power that flows INTO the home is positive (grid + = import,
 pv + = production, battery + = discharge); every consumer is positive when it consumes.
 A value outside its range is a broken reading, and a broken reading is missing, never 0.
 """
