@@ -156,7 +156,8 @@ def test_parts_end_when_their_supervisor_is_killed_and_the_next_start_takes_over
 def test_a_signal_in_the_middle_of_the_first_start_leaves_nothing_running(folder: Path, sign: str) -> None:
     command = [sys.executable, "-m", "hearth_hub.cli", "run"]
     with subprocess.Popen(command, env=environment(folder, free_port()), stderr=subprocess.DEVNULL) as process:
-        wait_for((folder / sign).exists)
+        # the first sign is gone again after a second: on a busy machine the one that follows it does as well
+        wait_for(lambda: (folder / sign).exists() or (folder / "postgres" / "postmaster.pid").exists())
         parts = children(process.pid)
         asked = time.monotonic()
         process.send_signal(signal.SIGTERM)
