@@ -20,6 +20,7 @@ from hearth_sim.home import demo_site
 
 _LOOK_EVERY_S = 1.0
 _DRAIN_S = 20.0
+_SETTLE_S = 2.0
 _ENDINGS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -102,6 +103,8 @@ def _pass_time(home: Home, start_s: float, end_s: float, console: Console) -> No
                 task, completed=min(home.clock.time(), end_s) - start_s, description=f"{home.clock.speed:.0f}x {reason}"
             )
     home.conductor.hold_at(end_s)
+    # time stands, so nothing new is measured: what is under way arrives before the agent is asked to go
+    time.sleep(_SETTLE_S)
 
 
 def drain(home: Home) -> dict[str, Any]:
