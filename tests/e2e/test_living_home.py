@@ -71,7 +71,7 @@ def test_prices_forecast_and_a_plan_with_reasons_are_on_the_page(living_page: Pa
     body = living_page.locator("body")
     expect(body).to_contain_text("What is planned, and why")
     expect(body).to_contain_text(re.compile(r"Grid price now\s*\d+[.,]\d"))
-    assert living_page.locator("canvas").count() >= 4
+    expect(living_page.locator("canvas").nth(3)).to_be_visible(timeout=30_000)
     expect(body).to_contain_text(re.compile(r"now\s+until\s+\d\d:\d\d", re.IGNORECASE))
 
 
