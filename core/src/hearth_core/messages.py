@@ -110,18 +110,28 @@ class DeviceBatch(_Message, frozen=True, kw_only=True):
 
 
 class Gap(_Message, frozen=True, kw_only=True):
-    """Readings an agent had to drop before the hub stored them, declared instead of silently missing."""
+    """Readings an agent had to drop before the hub stored them, declared instead of silently missing.
+
+    A count of 0 declares a hole of unknown size: the agent was cut off before it could count what it had measured.
+    """
 
     device: Name
-    count: Sequence
-    produced: Sequence
+    count: Count
+    produced: Count
+    """Readings of this device produced in this epoch, up to and including the gap."""
     reason: str
+    from_ms: Instant | None = None
+    """Nothing is missing before this instant; None where that is not known."""
+    until_ms: Instant | None = None
+    """Nothing is missing from this instant on; None where that is not known."""
 
 
 class Readings(_Message, frozen=True, kw_only=True):
-    """One spool record at ``readings``; ``seq`` is dense from 1 in each epoch (one spool file is one epoch).
+    """One or several consecutive spool records at ``readings``.
 
-    A record that stands for dropped ones carries gaps and covers ``seq..through``; it may carry batches as well.
+    ``seq`` is dense from 1 in each epoch (one spool file is one epoch). A message covers ``seq..through``: backlog is
+    merged into few large messages, and what was merged may be cut differently when it is sent again. A record that
+    stands for dropped ones carries gaps; it may carry batches as well.
     """
 
     epoch: Epoch

@@ -20,6 +20,7 @@ from sqlalchemy import (
     DateTime,
     Double,
     Identity,
+    Index,
     Integer,
     LargeBinary,
     SmallInteger,
@@ -94,9 +95,6 @@ class Home(_Table, table=True):
     plan_version: int = _column(BigInteger, 0)
     lag_s: float = _column(REAL, 0)
     status_at: datetime | None = _column(_INSTANT, None)
-    stale_from: datetime | None = _column(
-        _INSTANT, None, comment="oldest reading stored since the quarter-hours were last rolled up"
-    )
 
 
 class Device(_Table, table=True):
@@ -114,6 +112,7 @@ class Device(_Table, table=True):
     serial: str = _column(Text, "")
     points: list[str] = _column(JSONB, [])
     controlled: bool = _column(Boolean, default=False)
+    expired: int = _column(BigInteger, 0, comment="readings that were stored and have outlived their retention")
 
 
 class Watermark(_Table, table=True):
@@ -150,6 +149,37 @@ class Account(_Table, table=True):
     told_produced: int = _column(BigInteger, 0)
     told_spooled: int = _column(BigInteger, 0)
     told_at: datetime | None = _column(_INSTANT, None)
+
+
+class Gap(_Table, table=True):
+    """Readings an agent declared lost, or a hole whose size it does not know."""
+
+    __table_args__ = (Index("gap_by_home", "home_id", "epoch"),)
+
+    id: int | None = _number(BigInteger)
+    home_id: int = _column(Integer, of="home")
+    epoch: str = _column(Text)
+    seq: int = _column(BigInteger, comment="first record it stands for; 0 = told after the fact")
+    device_id: int = _column(Integer, of="device")
+    readings: int = _column(BigInteger, comment="0 = unknown")
+    from_at: datetime | None = _column(_INSTANT, None)
+    until_at: datetime | None = _column(_INSTANT, None)
+    reason: str = _column(Text)
+
+
+class Stale(_Table, table=True):
+    """A span in which readings of a home were stored since the aggregates last took it in.
+
+    Ingest only appends; the roll-up deletes exactly the rows it has seen. So neither waits for the other, and what is
+    committed while a roll-up runs is found by the next one.
+    """
+
+    __table_args__ = ({"comment": "spans of readings that the aggregates have not taken in yet"},)
+
+    id: int | None = _number(BigInteger)
+    home_id: int = _column(Integer, of="home")
+    from_at: datetime = _column(_INSTANT)
+    until_at: datetime = _column(_INSTANT, comment="the newest reading of the span itself")
 
 
 class DeadLetter(_Table, table=True):
