@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
-import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
@@ -15,9 +14,8 @@ from hearth_core.clock import ManualClock
 from hearth_core.messages import Ack, AgentState, Birth, DeviceBatch, DeviceInfo, Gap, Readings, Status, Tally, encode
 from hearth_core.points import POINTS, DeviceKind
 from hearth_core.site import Limits, Site, Tariff
-from hearth_hub.ingest.repository import DEAD_LETTERS_KEPT, DeadLetter, insert_letters
-from hearth_hub.ingest.service import Incoming, Ingest
-from hearth_hub.readings.repository import take_stale
+from hearth_hub.ingest.repository.letters import DEAD_LETTERS_KEPT, DeadLetter, insert_letters
+from hearth_hub.ingest.service import Acks, Incoming, Ingest, open_message
 from hearth_hub.timing import instant
 
 NOW_MS = 1_459_728_000_000  # 2016-04-04
@@ -30,9 +28,20 @@ def connection(postgres_url: str) -> Iterator[psycopg.Connection[tuple[Any, ...]
         yield connection
 
 
+class Door:
+    """Ingest as its process uses it: messages are read, then stored."""
+
+    def __init__(self, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+        self._clock = ManualClock(NOW_MS / 1000)
+        self._ingest = Ingest(connection, self._clock)
+
+    def store(self, messages: Sequence[Incoming]) -> Acks:
+        return self._ingest.store([open_message(one, self._clock) for one in messages])
+
+
 @pytest.fixture
-def ingest(connection: psycopg.Connection[tuple[Any, ...]]) -> Ingest:
-    return Ingest(connection, ManualClock(NOW_MS / 1000))
+def ingest(connection: psycopg.Connection[tuple[Any, ...]]) -> Door:
+    return Door(connection)
 
 
 def readings(seq: int, at_ms: int | None = None, produced: int | None = None, power_w: float = 1.0) -> Incoming:
@@ -69,7 +78,7 @@ def test_reading_has_exactly_the_columns_of_the_vocabulary(connection: psycopg.C
 
 
 def test_duplicates_and_reordering_store_each_reading_once(
-    ingest: Ingest, connection: psycopg.Connection[tuple[Any, ...]]
+    ingest: Door, connection: psycopg.Connection[tuple[Any, ...]]
 ) -> None:
     """The agent resends whatever was not acknowledged, and a shared subscription loses the order."""
     rng = random.Random(4)
@@ -85,14 +94,14 @@ def test_duplicates_and_reordering_store_each_reading_once(
     assert pending == (0,)
 
 
-def test_the_acknowledgement_never_jumps_over_a_hole(ingest: Ingest) -> None:
+def test_the_acknowledgement_never_jumps_over_a_hole(ingest: Door) -> None:
     """Acknowledging the highest instead of the contiguous one would let the agent delete what never came."""
     assert ingest.store([readings(1), readings(3), readings(4)]) == {"anna": [Ack(epoch=EPOCH, upto=1)]}
     assert ingest.store([readings(2)]) == {"anna": [Ack(epoch=EPOCH, upto=4)]}
 
 
 def test_a_conflicting_reading_is_a_dead_letter_and_the_first_one_stays(
-    ingest: Ingest, connection: psycopg.Connection[tuple[Any, ...]]
+    ingest: Door, connection: psycopg.Connection[tuple[Any, ...]]
 ) -> None:
     ingest.store([readings(1, NOW_MS, power_w=5.0)])
     ingest.store([readings(2, NOW_MS, power_w=6.0), readings(3, NOW_MS - 1)])
@@ -103,7 +112,7 @@ def test_a_conflicting_reading_is_a_dead_letter_and_the_first_one_stays(
 
 
 def test_a_gap_counts_what_was_dropped_but_not_what_was_stored_before(
-    ingest: Ingest, connection: psycopg.Connection[tuple[Any, ...]]
+    ingest: Door, connection: psycopg.Connection[tuple[Any, ...]]
 ) -> None:
     """The acknowledgement of 1 and 2 was lost; then the agent, out of space, dropped 1 to 6 and declared them."""
     ingest.store([readings(1), readings(2), readings(4)])
@@ -124,6 +133,7 @@ def test_a_gap_counts_what_was_dropped_but_not_what_was_stored_before(
         (b'{"epoch":"00000000000000aa","seq":true}', None, 0),
         (b'{"epoch":"00000000000000aa","seq":1,"batches":7}', 1, 0),
         (b'{"epoch":"00000000000000aa","seq":1,"surprise":1}', 1, 0),
+        (b'{"epoch":"00000000000000aa","seq":1,"through":null,"batches":[{"device":"grid","at_ms":[1e400],', 1, 0),
         (
             b'{"epoch":"00000000000000aa","seq":1,"batches":[{"device":"grid","at_ms":[1,2],"produced":2,'
             b'"points":{"power_x":[1,2]}}]}',
@@ -145,7 +155,7 @@ def test_a_gap_counts_what_was_dropped_but_not_what_was_stored_before(
     ],
 )
 def test_poison_is_kept_as_a_dead_letter_and_the_watermark_moves_on(
-    ingest: Ingest,
+    ingest: Door,
     connection: psycopg.Connection[tuple[Any, ...]],
     payload: bytes,
     acked: int | None,
@@ -161,7 +171,7 @@ def test_poison_is_kept_as_a_dead_letter_and_the_watermark_moves_on(
 
 
 def test_readings_of_an_unreadable_record_are_counted_by_the_next_one(
-    ingest: Ingest, connection: psycopg.Connection[tuple[Any, ...]]
+    ingest: Door, connection: psycopg.Connection[tuple[Any, ...]]
 ) -> None:
     """Nobody can say how many readings were in a broken record, but the running count can."""
     broken = Incoming("hearth/anna/readings", b'{"epoch":"00000000000000aa","seq":2,"batches":"?"}')
@@ -170,7 +180,7 @@ def test_readings_of_an_unreadable_record_are_counted_by_the_next_one(
 
 
 def test_a_message_the_database_refuses_does_not_stop_the_others(
-    ingest: Ingest, connection: psycopg.Connection[tuple[Any, ...]]
+    ingest: Door, connection: psycopg.Connection[tuple[Any, ...]]
 ) -> None:
     """PostgreSQL refuses the NUL character in text; retrying such a batch for ever would stop every home."""
     event = b'{"at_ms":1,"level":"info","kind":"x","text":"a\\u0000b"}'
@@ -189,7 +199,7 @@ def test_dead_letters_have_a_cap(connection: psycopg.Connection[tuple[Any, ...]]
 
 
 def test_values_outside_their_range_are_missing_and_extras_are_kept(
-    ingest: Ingest, connection: psycopg.Connection[tuple[Any, ...]]
+    ingest: Door, connection: psycopg.Connection[tuple[Any, ...]]
 ) -> None:
     points: dict[str, list[float | None]] = {"power_w": [1e9], "vehicle_state": [3.0], "x_fan_rpm": [900.0]}
     batch = DeviceBatch(device="charger", at_ms=[NOW_MS], points=points, produced=1)
@@ -200,32 +210,90 @@ def test_values_outside_their_range_are_missing_and_extras_are_kept(
 
 
 def test_latest_keeps_the_newest_reading_when_old_ones_arrive_late(
-    ingest: Ingest, connection: psycopg.Connection[tuple[Any, ...]]
+    ingest: Door, connection: psycopg.Connection[tuple[Any, ...]]
 ) -> None:
     ingest.store([readings(1, NOW_MS, power_w=7.0)])
     ingest.store([readings(2, NOW_MS - 86_400_000, power_w=1.0)])
     assert connection.execute("select power_w from latest").fetchone() == (7.0,)
-    assert connection.execute("select stale_from from home").fetchone() == (instant(NOW_MS - 86_400_000),)
 
 
-def test_readings_stored_while_a_roll_up_runs_are_rolled_up_next_time(
-    ingest: Ingest, connection: psycopg.Connection[tuple[Any, ...]], postgres_url: str
+def test_the_roll_up_is_told_the_spans_that_changed(
+    ingest: Door, connection: psycopg.Connection[tuple[Any, ...]]
 ) -> None:
-    """Otherwise weeks of history that arrive during one roll-up would never be learned from."""
-    ingest.store([readings(1, NOW_MS - 86_400_000, power_w=1.0)])
-    later = threading.Thread(target=ingest.store, args=([readings(2, NOW_MS, power_w=2.0)],))
+    """A live reading beside backlog of last week must not make the whole week stale."""
+    week_ago = NOW_MS - 7 * 86_400_000
+    ingest.store([readings(2, NOW_MS), readings(1, week_ago), readings(3, week_ago + 60_000)])
+    spans = connection.execute("select from_at, until_at from stale order by from_at").fetchall()
+    assert spans == [(instant(week_ago), instant(week_ago + 60_000)), (instant(NOW_MS), instant(NOW_MS))]
 
-    async def roll_up_slowly() -> None:
-        async with await psycopg.AsyncConnection.connect(postgres_url) as other:
-            home = await (await other.execute("select id from home")).fetchone()
-            assert home is not None
-            assert await take_stale(other, home[0]) == (instant(NOW_MS - 86_400_000),) * 2
-            later.start()
-            await asyncio.sleep(0.3)
 
-    asyncio.run(roll_up_slowly())
-    later.join(10)
-    assert connection.execute("select stale_from from home").fetchone() == (instant(NOW_MS),)
+def merged(seq: int, through: int) -> Incoming:
+    """Records ``seq..through`` of `readings` as one message."""
+    numbers = range(seq, through + 1)
+    batch = DeviceBatch(
+        device="grid",
+        at_ms=[NOW_MS + number * 10_000 - 3_600_000 for number in numbers],
+        points={"power_w": [1.0] * len(numbers)},
+        produced=through,
+    )
+    return message(Readings(epoch=EPOCH, seq=seq, through=through, batches=[batch]))
+
+
+def test_merged_records_are_stored_once_however_they_are_cut(
+    ingest: Door, connection: psycopg.Connection[tuple[Any, ...]]
+) -> None:
+    """An agent that sends again merges anew; nothing of it may be stored, or counted as a conflict, twice."""
+    rng = random.Random(11)
+    acked = 0
+    while acked < 300:
+        start = min(300, rng.randint(max(1, acked - 20), acked + 5))
+        messages = [merged(start, min(300, start + rng.randint(0, 40))), readings(rng.randint(acked + 1, 300))]
+        rng.shuffle(messages)
+        acked = ingest.store(messages)["anna"][-1].upto
+    assert account(connection) == {"produced": 300, "stored": 300, "gaps": 0, "dead_lettered": 0}
+    assert connection.execute("select count(*) from dead_letter").fetchone() == (0,)
+
+
+def test_two_processes_share_the_homes_and_nothing_is_stored_twice(
+    connection: psycopg.Connection[tuple[Any, ...]], postgres_url: str
+) -> None:
+    """A shared subscription gives any record to any process, also the same one to both after a broken connection."""
+    rng = random.Random(5)
+    stream = [
+        Incoming(f"hearth/home-{home}/readings", readings(seq).payload) for home in range(6) for seq in range(1, 61)
+    ]
+
+    def work(seed: int) -> None:
+        mine = stream * 2
+        random.Random(seed).shuffle(mine)
+        with psycopg.connect(postgres_url, autocommit=True) as own:
+            door = Door(own)
+            while mine:
+                door.store(mine[:17])
+                del mine[:17]
+
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(work, [rng.random(), rng.random()]))
+    totals = "select count(*), sum(produced), sum(stored), sum(dead_lettered) from account"
+    assert connection.execute(totals).fetchone() == (6, 360, 360, 0)
+    assert connection.execute("select count(*) from reading").fetchone() == (360,)
+    assert connection.execute("select count(*), min(upto) from watermark").fetchone() == (6, 60)
+
+
+def test_a_declared_gap_is_kept_with_its_span(ingest: Door, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+    """A homeowner who sees a hole in a chart shall be able to read why."""
+    until = NOW_MS + 9_000
+    holes = [
+        Gap(device="grid", count=3, produced=4, reason="spool full"),
+        Gap(device="meter", count=0, produced=0, reason="power cut", from_ms=NOW_MS, until_ms=until),
+    ]
+    declared = message(Readings(epoch=EPOCH, seq=2, through=4, gaps=holes))
+    ingest.store([readings(1), declared, declared])
+    ingest.store([declared])
+    rows = connection.execute(
+        "select d.device, readings, from_at, until_at, reason from gap join device d on d.id = gap.device_id order by 1"
+    ).fetchall()
+    assert rows == [("grid", 3, None, None, "spool full"), ("meter", 0, instant(NOW_MS), instant(until), "power cut")]
 
 
 def birth() -> Birth:
@@ -243,7 +311,7 @@ def birth() -> Birth:
 
 
 def test_birth_is_answered_with_the_watermark_of_the_database(
-    ingest: Ingest, connection: psycopg.Connection[tuple[Any, ...]]
+    ingest: Door, connection: psycopg.Connection[tuple[Any, ...]]
 ) -> None:
     """A hub restored from a backup must be believed, or the readings in between are lost."""
     ingest.store([readings(1), readings(2)])

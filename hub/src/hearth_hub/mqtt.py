@@ -13,8 +13,8 @@ from paho.mqtt.properties import Properties
 from hearth_core.broker import parse_broker_url
 
 _KEEPALIVE_S = 30
-# How many messages the broker may send before we acknowledge: with 64 KiB each this bounds memory to 6 MiB.
-_RECEIVE_MAXIMUM = 100
+RECEIVE_MAXIMUM = 500
+"""How many messages the broker may send before we acknowledge."""
 _LONGEST_RECONNECT_S = 10
 _MAX_QUEUED_OUT = 1000
 
@@ -61,6 +61,6 @@ class Broker:
         properties = None
         if self.protocol is MQTTProtocolVersion.MQTTv5:
             properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho has no annotation here
-            properties.ReceiveMaximum = _RECEIVE_MAXIMUM
+            properties.ReceiveMaximum = RECEIVE_MAXIMUM
         client.connect_async(self.host, self.port, keepalive=_KEEPALIVE_S, properties=properties)
         return client

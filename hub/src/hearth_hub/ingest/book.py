@@ -1,7 +1,10 @@
 """The book of one epoch: which records are safe, and where every produced reading went. Pure, no database.
 
-For each device ``produced = stored + gaps + dead_lettered + not yet here``. Records may come twice, out of order,
-and as a gap that overlaps what had been stored before its acknowledgement was lost.
+The readings of a device are numbered from 1 in each epoch: a part of a record that says ``readings`` and ``produced``
+holds the numbers ``produced - readings + 1 .. produced``. For each device
+``produced = stored + gaps + dead_lettered + not yet here``. Records may come twice, out of order, merged otherwise than
+the last time, and as a gap that overlaps what had been stored before its acknowledgement was lost; the numbers tell
+what of them is new.
 """
 
 from __future__ import annotations
@@ -17,7 +20,6 @@ class Count:
     readings: int
     produced: int
     """Running count of the device in this epoch, up to and including this record."""
-    is_gap: bool = False
 
 
 @dataclass
@@ -26,7 +28,7 @@ class Account:
 
     produced: int = 0
     settled: int = 0
-    """Running count at the watermark."""
+    """Running count at the watermark: every number up to it has its place."""
     stored: int = 0
     gaps: int = 0
     dead_lettered: int = 0
@@ -55,29 +57,36 @@ class Book:
             item.seq <= seq and through <= item.through for item in self.pending.values()
         )
 
-    def enter(self, seq: int, through: int, counts: Mapping[str, Count], stored: Mapping[str, int]) -> None:
-        """Note a record that is not here yet.
+    def spans(self) -> set[tuple[int, int]]:
+        """Return first and last sequence number of every record above the watermark."""
+        return {(item.seq, item.through) for item in self.pending.values()}
+
+    def account(self, device: str) -> Account:
+        """Return the account of a device, opened when it is new."""
+        return self.accounts.setdefault(device, Account())
+
+    def news(self, device: str, readings: int, produced: int) -> list[tuple[int, int]]:
+        """Return which readings of a part are not here yet, as slices ``[start, end)`` of its rows in order."""
+        first = produced - readings
+        spans = [(max(first, self.account(device).settled), produced)]
+        for item in self.pending.values():
+            if count := item.counts.get(device):
+                spans = _without(spans, count.produced - count.readings, count.produced)
+        return [(start - first, end - first) for start, end in spans if start < end]
+
+    def enter(self, seq: int, through: int, counts: Mapping[str, Count]) -> None:
+        """Note that a record is here; its readings have been booked with `account`.
 
         Args:
             seq: Its first sequence number.
             through: Its last one.
             counts: What it says of each device.
-            stored: How many of its readings became new rows, by device; the rest of a batch is dead-lettered.
         """
-        inside = [item for item in self.pending.values() if seq <= item.seq and item.through <= through]
         for device, count in counts.items():
-            account = self.accounts.setdefault(device, Account())
+            account = self.account(device)
             account.produced = max(account.produced, count.produced)
-            if count.is_gap:
-                # records the agent dropped though we had them: they are no gap
-                had = sum(item.counts[device].readings for item in inside if device in item.counts)
-                account.gaps += max(0, count.readings - had)
-            else:
-                here = stored.get(device, 0)
-                account.stored += here
-                account.dead_lettered += count.readings - here
-        for item in inside:
-            del self.pending[item.seq]
+        for start in [item.seq for item in self.pending.values() if seq <= item.seq and item.through <= through]:
+            del self.pending[start]
         self.pending[seq] = Pending(seq, through, counts)
         self._advance()
 
@@ -91,11 +100,23 @@ class Book:
 
     def _settle(self, counts: Mapping[str, Count]) -> None:
         for device, count in counts.items():
-            account = self.accounts.setdefault(device, Account())
+            account = self.account(device)
             unseen = count.produced - count.readings - account.settled
             if unseen > 0:
                 # they were in records so broken that nobody could count them; the running count tells now
                 account.dead_lettered += unseen
-            elif count.is_gap:
-                account.gaps -= min(-unseen, account.gaps)  # the part below the watermark was stored before
             account.settled = max(account.settled, count.produced)
+
+
+def _without(spans: list[tuple[int, int]], start: int, end: int) -> list[tuple[int, int]]:
+    """Cut ``(start, end]`` out of spans of numbers."""
+    left: list[tuple[int, int]] = []
+    for low, high in spans:
+        if end <= low or high <= start:
+            left.append((low, high))
+            continue
+        if low < start:
+            left.append((low, start))
+        if end < high:
+            left.append((end, high))
+    return left

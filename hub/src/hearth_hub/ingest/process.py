@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import queue
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import psycopg
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
@@ -18,17 +16,19 @@ from paho.mqtt.reasoncodes import ReasonCode
 from hearth_core import topics
 from hearth_core.clock import Clock
 from hearth_core.messages import Ack, encode
-from hearth_hub.ingest.service import Incoming, Ingest
-from hearth_hub.mqtt import Broker
+from hearth_hub.ingest.intake import Intake
+from hearth_hub.ingest.service import Incoming, Ingest, Opened, open_message
+from hearth_hub.mqtt import RECEIVE_MAXIMUM, Broker
 
 logger = logging.getLogger(__name__)
 
 _RETAINED = (topics.BIRTH, topics.STATUS, topics.FORECAST, topics.EVENT)
-# A commit costs about as much for one record as for fifty, so there are at most 20 of them a second; the first
-# message after a quiet time does not wait.
-_BETWEEN_COMMITS_S = 0.05
-_MOST_MESSAGES = 100
-_MOST_WAITING = 1000
+# A commit costs nearly as much for one record as for fifty. So the wait for company is a multiple of what the last
+# one took: a small hub answers in milliseconds, a large one works at most a fifth of the time for the database alone.
+_WAIT_PER_COMMIT = 4.0
+_LONGEST_WAIT_S = 0.2
+# While one half of what the broker may send unacknowledged is stored, the other half is read.
+_MOST_MESSAGES = RECEIVE_MAXIMUM // 2
 _LONGEST_BACK_OFF_S = 5.0
 _LOOK_S = 0.5  # how often an idle process looks whether it shall stop
 
@@ -39,7 +39,7 @@ class IngestProcess:
     def __init__(self, database_url: str, broker: Broker, clock: Clock) -> None:
         self._database_url = database_url
         self._clock = clock
-        self._waiting: queue.Queue[Incoming] = queue.Queue(_MOST_WAITING)
+        self._intake = Intake(_MOST_MESSAGES)
         self._stopping = threading.Event()
         self._connections = 0
         self._mqtt = broker.client("ingest", manual_ack=True)
@@ -47,7 +47,7 @@ class IngestProcess:
         self._mqtt.on_connect = self._subscribe
         self._mqtt.on_disconnect = self._lost
         self._mqtt.on_message = self._take
-        self._last_commit_s = 0.0
+        self._due_s = 0.0
 
     def stop(self) -> None:
         """Let `run` return; may be called from a signal handler."""
@@ -60,12 +60,13 @@ class IngestProcess:
             while not self._stopping.is_set():
                 self._work_with_database()
         finally:
+            self._intake.close()
             self._mqtt.disconnect()
             self._mqtt.loop_stop()
 
     def _work_with_database(self) -> None:
         """Store until stopped; waits for a database that is not there, holding what was not stored."""
-        held: list[Incoming] = []
+        held: list[Opened] = []
         back_off_s = 0.1
         told = False
         while not self._stopping.is_set():
@@ -76,9 +77,9 @@ class IngestProcess:
                     told, back_off_s = False, 0.1
                     ingest = Ingest(connection, self._clock)
                     while not self._stopping.is_set():
-                        held = held or self._collect()
+                        held = held or self._intake.take(_LOOK_S, self._due_s)
                         if held:
-                            self._acknowledge(held, ingest.store(held))
+                            self._store(ingest, held)
                             held = []
             except psycopg.OperationalError as error:
                 if not told:
@@ -87,25 +88,17 @@ class IngestProcess:
                 self._stopping.wait(back_off_s)
                 back_off_s = min(2 * back_off_s, _LONGEST_BACK_OFF_S)
 
-    def _collect(self) -> list[Incoming]:
-        """Wait for a message, then take what comes until the next commit is due."""
-        try:
-            messages = [self._waiting.get(timeout=_LOOK_S)]
-        except queue.Empty:
-            return []
-        due_s = self._last_commit_s + _BETWEEN_COMMITS_S
-        with contextlib.suppress(queue.Empty):
-            while len(messages) < _MOST_MESSAGES:
-                left_s = due_s - time.monotonic()
-                messages.append(self._waiting.get(timeout=left_s) if left_s > 0 else self._waiting.get_nowait())
-        self._last_commit_s = time.monotonic()
-        return messages
+    def _store(self, ingest: Ingest, messages: Sequence[Opened]) -> None:
+        began_s = time.monotonic()
+        self._acknowledge(messages, ingest.store(messages))
+        done_s = time.monotonic()
+        self._due_s = done_s + min(_WAIT_PER_COMMIT * (done_s - began_s), _LONGEST_WAIT_S)
 
-    def _acknowledge(self, messages: Sequence[Incoming], acks: dict[str, list[Ack]]) -> None:
+    def _acknowledge(self, messages: Sequence[Opened], acks: Mapping[str, Sequence[Ack]]) -> None:
         """Tell the broker that it may forget the messages, and the agents that their readings are safe."""
         for message in messages:
-            if message.connection == self._connections:
-                self._mqtt.ack(message.mid, 1)
+            if message.incoming.connection == self._connections:
+                self._mqtt.ack(message.incoming.mid, 1)
         if not self._mqtt.is_connected():
             return  # agents ask again by sending again
         for agent, told in acks.items():
@@ -128,12 +121,7 @@ class IngestProcess:
 
     def _take(self, _: Client, __: object, message: MQTTMessage) -> None:
         incoming = Incoming(message.topic, bytes(message.payload), message.mid, self._connections)
-        while not self._stopping.is_set():
-            try:
-                self._waiting.put(incoming, timeout=_LOOK_S)
-            except queue.Full:
-                continue
-            return
+        self._intake.put(open_message(incoming, self._clock))
 
 
 def _subscriptions(*, shared: bool) -> list[tuple[str, int]]:

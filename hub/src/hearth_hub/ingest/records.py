@@ -15,6 +15,8 @@ from hearth_hub.ingest.book import Count
 
 _EPOCH = re.compile(r"[0-9a-f]{16}")
 _LARGEST_COUNT = 2**53
+# A message that is no JSON at all, but begins like one of ours: its place can be told, and so its stream goes on.
+_HEAD = re.compile(rb'\{"epoch":"([0-9a-f]{16})","seq":(\d{1,16}),"through":(null|\d{1,16}),')
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Letter:
 
 @dataclass
 class Record:
-    """One spool record of one home's epoch; it covers the sequence numbers ``seq..through``."""
+    """What one message says of one home's epoch; it covers the sequence numbers ``seq..through``."""
 
     agent: str
     epoch: str
@@ -41,22 +43,29 @@ class Record:
     gaps: list[Gap] = field(default_factory=list)
     letters: list[Letter] = field(default_factory=list)
 
+    @property
+    def readings(self) -> int:
+        """How many readings it brings."""
+        return sum(len(batch.at_ms) for batch in self.batches)
+
     def counts(self) -> dict[str, Count]:
         """Return what this record adds to each device it speaks of."""
         counts: dict[str, Count] = {}
-        parts = [(batch.device, Count(len(batch.at_ms), batch.produced)) for batch in self.batches]
-        parts += [(gap.device, Count(gap.count, gap.produced, is_gap=True)) for gap in self.gaps]
-        parts += [
-            (letter.device, Count(letter.readings, letter.produced))
-            for letter in self.letters
-            if letter.device and letter.produced
-        ]
-        for device, count in parts:
-            before = counts.get(device, Count(0, 0))
-            counts[device] = Count(
-                before.readings + count.readings, max(before.produced, count.produced), before.is_gap or count.is_gap
-            )
+        parts = [(batch.device, len(batch.at_ms), batch.produced) for batch in self.batches]
+        parts += [(gap.device, gap.count, gap.produced) for gap in self.gaps]
+        parts += [(one.device, one.readings, one.produced) for one in self.letters if one.device and one.produced]
+        for device, readings, produced in parts:
+            before = counts.get(device)
+            if before is not None:
+                readings, produced = before.readings + readings, max(before.produced, produced)
+            counts[device] = Count(readings, produced)
         return counts
+
+    def refuse(self, reason: str) -> None:
+        """Turn everything it brings into letters."""
+        for batch in self.batches:
+            self.letters.append(Letter(reason, batch.device, len(batch.at_ms), batch.produced))
+        self.batches = []
 
 
 def read_record(agent: str, payload: bytes, latest_ms: int) -> Record:
@@ -78,11 +87,15 @@ def read_record(agent: str, payload: bytes, latest_ms: int) -> Record:
         record = _salvage(agent, payload, error)
     else:
         record = Record(agent, message.epoch, message.seq, message.last_seq, payload, message.batches, message.gaps)
-    early = [batch for batch in record.batches if max(batch.at_ms) <= latest_ms]
+    usable = []
     for batch in record.batches:
-        if max(batch.at_ms) > latest_ms:
+        if batch.produced < len(batch.at_ms):
+            record.letters.append(Letter(f"produced {batch.produced} is less than its readings", batch.device))
+        elif max(batch.at_ms) > latest_ms:
             record.letters.append(Letter("from the future", batch.device, len(batch.at_ms), batch.produced))
-    record.batches = early
+        else:
+            usable.append(batch)
+    record.batches = usable
     return record
 
 
@@ -90,7 +103,9 @@ def _salvage(agent: str, payload: bytes, error: PoisonMessageError) -> Record:
     try:
         raw: Any = msgspec.json.decode(payload)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        raise error from None
+        if (head := _HEAD.match(payload)) is None:
+            raise error from None
+        raw = msgspec.json.decode(head.group()[:-1] + b"}")
     if not isinstance(raw, dict):
         raise error
     epoch, seq, through = raw.get("epoch"), raw.get("seq"), raw.get("through")

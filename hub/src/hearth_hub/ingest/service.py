@@ -1,37 +1,45 @@
-"""One batch of messages, one transaction: dropped replays, stored readings, dead letters, watermarks."""
+"""One batch of messages becomes two transactions: what agents are, then what they measured with its books."""
 
 from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
 
+import msgspec
+import numpy as np
 import psycopg
-from psycopg.types.json import Jsonb
 
 from hearth_core import topics
 from hearth_core.clock import Clock, now, now_ms
 from hearth_core.errors import PoisonMessageError
-from hearth_core.messages import Ack, Birth, DeviceBatch, Event, Forecast, Status, decode
-from hearth_core.points import POINTS, Point, PointClass
-from hearth_hub.ingest import repository
+from hearth_core.messages import Ack, Birth, Event, Forecast, Gap, Status, decode
 from hearth_hub.ingest.book import Book
+from hearth_hub.ingest.columns import Gatherer, Rows
 from hearth_hub.ingest.records import Record, read_record
-from hearth_hub.ingest.repository import Connection, DeadLetter, Row
-from hearth_hub.timing import instant
+from hearth_hub.ingest.repository import Connection, books, homes, letters, readings
+from hearth_hub.ingest.repository.books import Key
+from hearth_hub.ingest.repository.letters import DeadLetter
+from hearth_hub.ingest.repository.readings import Span
 
 logger = logging.getLogger(__name__)
 
 # Clocks differ a little; a reading from next week would be the "latest" one for a week.
 _EARLY_MS = 24 * 3600 * 1000
-_KINDS: dict[str, type[Birth | Status | Forecast | Event]] = {
+# Spans of one home that are no further apart are taken in together.
+_ONE_SPAN_MS = 3600 * 1000
+CONFLICT = "conflict: another reading of that instant exists"
+
+Other = Birth | Status | Forecast | Event
+_KINDS: dict[str, type[Other]] = {
     topics.BIRTH: Birth,
     topics.STATUS: Status,
     topics.FORECAST: Forecast,
     topics.EVENT: Event,
 }
+Acks = dict[str, list[Ack]]
+"""By agent, what it may forget."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +53,27 @@ class Incoming:
     """Which of our connections it came over; a packet id means nothing on another one."""
 
 
-@dataclass
-class _Work:
-    """What one transaction has to do."""
+@dataclass(frozen=True)
+class Opened:
+    """A message that has been read; reading needs no database."""
 
-    records: list[Record] = field(default_factory=list)
-    others: list[tuple[str, Birth | Status | Forecast | Event]] = field(default_factory=list)
-    letters: list[DeadLetter] = field(default_factory=list)
+    incoming: Incoming
+    agent: str
+    content: Record | Other | DeadLetter
+
+
+def open_message(incoming: Incoming, clock: Clock) -> Opened:
+    """Read a message; one that cannot be read becomes a dead letter."""
+    agent, what = topics.parse(incoming.topic) or ("", incoming.topic[:200])
+    if not agent:
+        return Opened(incoming, agent, DeadLetter("", what, "no such topic", incoming.payload))
+    try:
+        if what == topics.READINGS:
+            return Opened(incoming, agent, read_record(agent, incoming.payload, now_ms(clock) + _EARLY_MS))
+        return Opened(incoming, agent, decode(incoming.payload, _KINDS[what]))
+    except (PoisonMessageError, KeyError) as error:
+        logger.warning("dead letter from %s: %s", agent, error)
+        return Opened(incoming, agent, DeadLetter(agent, what[:200], str(error), incoming.payload))
 
 
 class Ingest:
@@ -63,8 +85,8 @@ class Ingest:
         self._homes: dict[str, int] = {}
         self._devices: dict[int, dict[str, int]] = {}
 
-    def store(self, messages: Sequence[Incoming]) -> dict[str, list[Ack]]:
-        """Store messages in one transaction.
+    def store(self, messages: Sequence[Opened]) -> Acks:
+        """Store messages.
 
         A message that the database refuses for its content is dead-lettered; the others are stored.
 
@@ -72,7 +94,7 @@ class Ingest:
             By agent, what may be acknowledged now that it is committed.
 
         Raises:
-            psycopg.OperationalError: The database is gone; nothing of this is stored.
+            psycopg.OperationalError: The database is gone; what is stored of this is known when it comes again.
         """
         try:
             return self._store(messages)
@@ -80,187 +102,181 @@ class Ingest:
             self._homes.clear()
             self._devices.clear()
             if len(messages) == 1:
-                return self._refuse(messages[0], f"the database refuses it: {error}")
-        acks: dict[str, list[Ack]] = defaultdict(list)
-        for message in messages:
-            for agent, more in self.store([message]).items():
+                return self._store([_refused(messages[0], f"the database refuses it: {error}")])
+        middle = len(messages) // 2
+        acks: Acks = defaultdict(list)
+        for half in (messages[:middle], messages[middle:]):
+            for agent, more in self.store(half).items():
                 acks[agent] += more
         return acks
 
-    def _store(self, messages: Sequence[Incoming]) -> dict[str, list[Ack]]:
-        work = self._read(messages)
-        touched: set[tuple[str, str]] = set()
+    def _store(self, messages: Sequence[Opened]) -> Acks:
+        records = [one.content for one in messages if isinstance(one.content, Record)]
+        others = [(one.agent, one.content) for one in messages if isinstance(one.content, Other)]
+        refused = [one.content for one in messages if isinstance(one.content, DeadLetter)]
         with self._connection.transaction():
-            for agent, message in work.others:
-                self._save(agent, message)
-                if isinstance(message, Birth):
-                    touched.add((agent, message.epoch))
-            touched |= self._store_records(work)
-            if work.letters:
-                repository.insert_letters(self._connection, now(self._clock), work.letters)
-            acks: dict[str, list[Ack]] = defaultdict(list)
-            for agent, epoch in sorted(touched):
-                upto = repository.watermark(self._connection, self._home(agent), epoch)
-                acks[agent].append(Ack(epoch=epoch, upto=upto))
+            self._know_homes({one.agent for one in messages if not isinstance(one.content, DeadLetter)})
+            asked = self._save_others(others)
+        with self._connection.transaction():
+            upto = self._store_records(records, refused)
+            upto = books.watermarks(self._connection, sorted(asked - upto.keys())) | upto if asked else upto
+        acks: Acks = defaultdict(list)
+        agents = {home: agent for agent, home in self._homes.items()}
+        for home, epoch in sorted(asked | upto.keys()):
+            acks[agents[home]].append(Ack(epoch=epoch, upto=upto.get((home, epoch), 0)))
         return acks
 
-    def _refuse(self, message: Incoming, reason: str) -> dict[str, list[Ack]]:
-        """Dead-letter one message, and acknowledge its record when it can be told which one it was."""
-        agent, what = topics.parse(message.topic) or ("", message.topic)
-        work = _Work(letters=[DeadLetter(agent, what, reason, message.payload)])
-        if what == topics.READINGS and agent:
-            record = read_record(agent, message.payload, 0)
-            record.batches, record.gaps, record.letters = [], [], []
-            work.records.append(record)
-        with self._connection.transaction():
-            touched = self._store_records(work)
-            repository.insert_letters(self._connection, now(self._clock), work.letters)
-            return {
-                name: [Ack(epoch=epoch, upto=repository.watermark(self._connection, self._home(name), epoch))]
-                for name, epoch in touched
-            }
-
-    def _read(self, messages: Iterable[Incoming]) -> _Work:
-        work = _Work()
-        latest_ms = now_ms(self._clock) + _EARLY_MS
-        for message in messages:
-            parsed = topics.parse(message.topic)
-            if parsed is None:
-                work.letters.append(DeadLetter("", message.topic[:200], "no such topic", message.payload))
-                continue
-            agent, what = parsed
-            try:
-                if what == topics.READINGS:
-                    work.records.append(read_record(agent, message.payload, latest_ms))
-                else:
-                    work.others.append((agent, decode(message.payload, _KINDS[what])))
-            except (PoisonMessageError, KeyError) as error:
-                logger.warning("dead letter from %s: %s", agent, error)
-                work.letters.append(DeadLetter(agent, what[:200], str(error), message.payload))
-        return work
-
-    def _save(self, agent: str, message: Birth | Status | Forecast | Event) -> None:
-        home = self._home(agent)
-        if isinstance(message, Birth):
-            repository.save_birth(self._connection, home, message)
-        elif isinstance(message, Status):
-            repository.save_status(self._connection, home, message)
-        elif isinstance(message, Forecast):
-            repository.save_forecast(self._connection, home, message)
-        else:
-            repository.save_event(self._connection, home, message)
-
-    def _store_records(self, work: _Work) -> set[tuple[str, str]]:
-        """Store what is new in the records.
+    def _save_others(self, others: Sequence[tuple[str, Other]]) -> set[Key]:
+        """Store what is no reading.
 
         Returns:
-            (agent, epoch) of every record, replays too: its sender waits for the acknowledgement that got lost.
+            The epochs that were announced: their agents wait for the acknowledgement they go on from.
         """
-        by_epoch: dict[tuple[str, str], list[Record]] = defaultdict(list)
-        for record in work.records:
-            by_epoch[record.agent, record.epoch].append(record)
-        books: dict[tuple[str, str], tuple[Book, set[int]]] = {}
-        news: list[Record] = []
-        for key in sorted(by_epoch):  # always in this order, so that two processes never wait for each other
-            book = repository.lock_book(self._connection, self._home(key[0]), key[1])
-            books[key] = (book, set(book.pending))
-            news += _without_replays(book, by_epoch[key])
-        stored = self._insert(news, work.letters)
-        for record, counts in zip(news, stored, strict=True):
-            books[record.agent, record.epoch][0].enter(record.seq, record.through, record.counts(), counts)
-        for (agent, epoch), (book, before) in books.items():
-            home = self._home(agent)
-            ids = {name: self._device(home, name) for name in book.accounts}
-            repository.save_book(self._connection, home, epoch, book, before, ids)
-        return set(by_epoch)
+        births: dict[int, Birth] = {}
+        statuses: dict[int, Status] = {}
+        for agent, message in others:
+            home = self._homes[agent]
+            if isinstance(message, Birth):
+                births[home] = message
+            elif isinstance(message, Status):
+                if home not in statuses or statuses[home].at_ms <= message.at_ms:
+                    statuses[home] = message
+            elif isinstance(message, Forecast):
+                homes.save_forecast(self._connection, home, message)
+            else:
+                homes.save_event(self._connection, home, message)
+        if births or statuses:
+            homes.lock_homes(self._connection, births.keys() | statuses.keys())
+        if births:
+            homes.save_births(self._connection, births)
+        if statuses:
+            homes.save_statuses(self._connection, statuses)
+        return {(home, birth.epoch) for home, birth in births.items()}
 
-    def _insert(self, records: Sequence[Record], letters: list[DeadLetter]) -> list[dict[str, int]]:
-        """Insert the readings of records.
+    def _store_records(self, records: Sequence[Record], refused: list[DeadLetter]) -> dict[Key, int]:
+        """Store what is new in the records, and the letters.
 
         Returns:
-            For each record how many of its readings are stored now, by device.
+            The watermark of every record's epoch, replays too: its sender waits for the acknowledgement that got lost.
         """
-        rows: list[Row] = []
-        owners: list[tuple[int, str]] = []
-        since: dict[int, int] = {}
-        for place, record in enumerate(records):
-            home = self._home(record.agent)
-            for batch in record.batches:
-                rows += _rows(self._device(home, batch.device), batch)
-                owners += [(place, batch.device)] * len(batch.at_ms)
-                since[home] = min(since.get(home, batch.at_ms[0]), *batch.at_ms)
-            letters += [_letter(record, part.reason, part.device, part.readings) for part in record.letters]
-        counts: list[dict[str, int]] = [defaultdict(int) for _ in records]
-        if not rows:
-            return counts
-        conflicts: dict[tuple[int, str], int] = defaultdict(int)
-        for owner, is_new in zip(owners, repository.insert_readings(self._connection, rows), strict=True):
-            counts[owner[0]][owner[1]] += is_new
-            if not is_new:
-                conflicts[owner] += 1
-        for (place, device), readings in conflicts.items():
-            letters.append(
-                _letter(records[place], "conflict: another reading of that instant exists", device, readings)
-            )
-        repository.upsert_latest(self._connection, _newest(rows))
-        for home, earliest_ms in since.items():
-            repository.mark_stale(self._connection, home, instant(earliest_ms))
-        return counts
+        self._know_devices(records)
+        keys = {(self._homes[record.agent], record.epoch) for record in records}
+        held: dict[Key, Book] = {}
+        if keys:
+            held = books.lock_books(self._connection, sorted(keys), self._devices)
+        before = {key: book.spans() for key, book in held.items()}
+        batch = _Batch(held, self._homes, self._devices, refused)
+        for record in records:
+            batch.enter(record)
+        batch.store(self._connection)
+        if held:
+            books.save_books(self._connection, held, before, self._devices)
+        if batch.letters:
+            letters.insert_letters(self._connection, now(self._clock), batch.letters)
+        return {key: book.upto for key, book in held.items()}
 
-    def _home(self, agent: str) -> int:
-        if agent not in self._homes:
-            self._homes[agent] = repository.home_id(self._connection, agent)
-        return self._homes[agent]
+    def _know_homes(self, agents: set[str]) -> None:
+        if unknown := agents - self._homes.keys():
+            self._homes |= homes.home_ids(self._connection, unknown)
 
-    def _device(self, home: int, device: str) -> int:
-        known = self._devices.get(home)
-        if known is None or device not in known:
-            known = self._devices[home] = repository.device_ids(self._connection, home)
-        if device not in known:
-            known[device] = repository.create_device(self._connection, home, device)
-        return known[device]
+    def _know_devices(self, records: Sequence[Record]) -> None:
+        """Know the id of every device that a record speaks of, and of every one its home's books may hold."""
+        wanted = {(self._homes[record.agent], device) for record in records for device in record.counts()}
+        present = {self._homes[record.agent] for record in records}
+        unknown = {home for home in present if home not in self._devices}
+        unknown |= {home for home, device in wanted if device not in self._devices.get(home, {})}
+        if not unknown:
+            return
+        self._devices |= homes.device_ids(self._connection, unknown)
+        if missing := [(home, device) for home, device in wanted if device not in self._devices[home]]:
+            homes.create_devices(self._connection, missing)
+            self._devices |= homes.device_ids(self._connection, {home for home, _ in missing})
 
 
-def _without_replays(book: Book, records: Iterable[Record]) -> Iterator[Record]:
-    seen: set[int] = set()
-    for record in records:
-        if record.seq not in seen and not book.has(record.seq, record.through):
-            seen.add(record.seq)
-            yield record
+class _Batch:
+    """What the records of one transaction bring: each reading that is not here yet, once."""
+
+    def __init__(
+        self,
+        held: dict[Key, Book],
+        home_ids: dict[str, int],
+        device_ids: dict[int, dict[str, int]],
+        refused: list[DeadLetter],
+    ) -> None:
+        self._books, self._homes, self._devices = held, home_ids, device_ids
+        self.letters = refused
+        self._gaps: list[tuple[int, str, int, int, Gap]] = []
+        self._gatherer = Gatherer()
+        self._sources: list[tuple[Record, str]] = []
+
+    def enter(self, record: Record) -> None:
+        """Book a record; what of it is new will be stored."""
+        home = self._homes[record.agent]
+        book = self._books[home, record.epoch]
+        if book.has(record.seq, record.through):
+            return
+        for batch in record.batches:
+            news = book.news(batch.device, len(batch.at_ms), batch.produced)
+            for start, end in news:
+                self._gatherer.add(len(self._sources), self._devices[home][batch.device], batch, start, end)
+                book.account(batch.device).stored += end - start
+            if news:
+                self._sources.append((record, batch.device))
+        for gap in record.gaps:
+            new = sum(end - start for start, end in book.news(gap.device, gap.count, gap.produced))
+            book.account(gap.device).gaps += new
+            if new or gap.count == 0:
+                declared = msgspec.structs.replace(gap, count=new)
+                self._gaps.append((home, record.epoch, record.seq, self._devices[home][gap.device], declared))
+        for part in record.letters:
+            new = 0
+            if part.device and part.produced:
+                new = sum(end - start for start, end in book.news(part.device, part.readings, part.produced))
+                book.account(part.device).dead_lettered += new
+            self.letters.append(_letter(record, part.reason, part.device, new))
+        book.enter(record.seq, record.through, record.counts())
+
+    def store(self, connection: Connection) -> None:
+        """Write rows and gaps; a reading whose instant is taken becomes a dead letter."""
+        if self._gaps:
+            letters.insert_gaps(connection, self._gaps)
+        rows = self._gatherer.rows()
+        if not len(rows):
+            return
+        is_new = readings.insert_readings(connection, rows)
+        if not is_new.all():
+            self._refuse_conflicts(rows, is_new)
+        readings.keep_latest(connection, rows)
+        readings.mark_stale(connection, self._spans(rows))
+
+    def _refuse_conflicts(self, rows: Rows, is_new: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> None:
+        sources, counts = np.unique(rows.owners[~is_new], return_counts=True)
+        for source, count in zip(sources.tolist(), counts.tolist(), strict=True):
+            record, device = self._sources[source]
+            account = self._books[self._homes[record.agent], record.epoch].account(device)
+            account.stored -= count
+            account.dead_lettered += count
+            self.letters.append(_letter(record, CONFLICT, device, count))
+
+    def _spans(self, rows: Rows) -> list[Span]:
+        """Return from when until when each home has new readings; what is far apart stays apart."""
+        home_of = np.array([self._homes[record.agent] for record, _ in self._sources])[rows.owners]
+        order = np.lexsort((rows.at_ms, home_of))
+        home_of, at_ms = home_of[order], rows.at_ms[order]
+        begins = np.append(True, (home_of[1:] != home_of[:-1]) | (at_ms[1:] - at_ms[:-1] > _ONE_SPAN_MS))
+        first = np.flatnonzero(begins)
+        last = np.append(first[1:], len(order)) - 1
+        return list(zip(home_of[first].tolist(), at_ms[first].tolist(), at_ms[last].tolist(), strict=True))
 
 
-def _letter(record: Record, reason: str, device: str | None, readings: int) -> DeadLetter:
-    return DeadLetter(record.agent, topics.READINGS, reason, record.raw, record.epoch, record.seq, device, readings)
+def _refused(message: Opened, reason: str) -> Opened:
+    """Return a message of which nothing can be stored, but whose record, if it is one, counts as here."""
+    if isinstance(message.content, Record):
+        message.content.refuse(reason)
+        return message
+    what = message.incoming.topic.rpartition("/")[2][:200]
+    return Opened(message.incoming, message.agent, DeadLetter(message.agent, what, reason, message.incoming.payload))
 
 
-def _rows(device: int, batch: DeviceBatch) -> list[Row]:
-    """Turn the columns of a batch into rows of the table; a value outside its range is missing, never 0."""
-    nothing: list[None] = [None] * len(batch.at_ms)
-    columns = [
-        _usable(batch.points[name], point) if name in batch.points else nothing for name, point in POINTS.items()
-    ]
-    named_extra = {name: values for name, values in batch.points.items() if name not in POINTS}
-    extra: list[Jsonb | None] = list(nothing)
-    if named_extra:
-        extra = [
-            Jsonb({name: values[place] for name, values in named_extra.items()}) for place in range(len(batch.at_ms))
-        ]
-    times = [instant(at_ms) for at_ms in batch.at_ms]
-    return list(zip(times, [device] * len(times), *columns, extra, strict=True))
-
-
-def _usable(values: list[float | None], point: Point) -> list[float | None]:
-    low, high = point.low, point.high
-    kept = [value if value is not None and low <= value <= high else None for value in values]
-    if point.point_class is PointClass.STATE:
-        return [None if value is None else int(value) for value in kept]
-    return kept
-
-
-def _newest(rows: Iterable[Row]) -> list[Row]:
-    newest: dict[int, Row] = {}
-    for row in rows:
-        at: datetime = row[0]
-        if row[1] not in newest or newest[row[1]][0] < at:
-            newest[row[1]] = row
-    return list(newest.values())
+def _letter(record: Record, reason: str, device: str | None, count: int) -> DeadLetter:
+    return DeadLetter(record.agent, topics.READINGS, reason, record.raw, record.epoch, record.seq, device, count)

@@ -1,0 +1,143 @@
+"""SQL of the books: watermarks, records above them, and accounts.
+
+Rows are always locked in the order (home, epoch, device), so that two ingest processes never wait for each other in a
+circle.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence, Set
+
+from hearth_hub.ingest.book import Account, Book, Count, Pending
+from hearth_hub.ingest.repository import Connection
+
+Key = tuple[int, str]
+"""Home and epoch."""
+
+_KEYS = "unnest(%s::int[], %s::text[]) as k(home_id, epoch)"
+
+
+def lock_books(
+    connection: Connection, keys: Sequence[Key], device_ids: Mapping[int, dict[str, int]]
+) -> dict[Key, Book]:
+    """Read books, and keep every other ingest process out of them until the transaction ends.
+
+    Args:
+        connection: The open transaction.
+        keys: Which ones; one that does not exist is opened.
+        device_ids: Device ids, by home and name; completed with those the books speak of.
+    """
+    keys = sorted(keys)
+    books = _lock(connection, keys)
+    if missing := [key for key in keys if key not in books]:
+        connection.execute(
+            f"insert into watermark (home_id, epoch) select * from {_KEYS} order by 1, 2 on conflict do nothing",  # noqa: S608
+            _columns(missing, 2),
+        )
+        books = _lock(connection, keys)
+    for home, epoch, seq, through, counts in connection.execute(
+        f"select p.home_id, p.epoch, p.seq, p.through, p.counts from pending p join {_KEYS} using (home_id, epoch)",  # noqa: S608
+        _columns(keys, 2),
+    ):
+        found = {name: Count(*count[:2]) for name, count in counts.items()}
+        books[home, epoch].pending[seq] = Pending(seq, through, found)
+    for home, epoch, device, name, *numbers in connection.execute(
+        "select a.home_id, a.epoch, d.id, d.device, a.produced, a.settled, a.stored, a.gaps, a.dead_lettered"  # noqa: S608
+        f" from account a join {_KEYS} using (home_id, epoch) join device d on d.id = a.device_id",
+        _columns(keys, 2),
+    ):
+        books[home, epoch].accounts[name] = Account(*numbers)
+        device_ids[home][name] = device
+    return books
+
+
+def _lock(connection: Connection, keys: Sequence[Key]) -> dict[Key, Book]:
+    rows = connection.execute(
+        f"select w.home_id, w.epoch, w.upto from watermark w join {_KEYS} using (home_id, epoch)"  # noqa: S608
+        " order by w.home_id, w.epoch for update of w",
+        _columns(keys, 2),
+    )
+    return {(home, epoch): Book(upto) for home, epoch, upto in rows}
+
+
+def save_books(
+    connection: Connection,
+    books: Mapping[Key, Book],
+    before: Mapping[Key, Set[tuple[int, int]]],
+    device_ids: Mapping[int, Mapping[str, int]],
+) -> None:
+    """Write books back.
+
+    Args:
+        connection: The transaction that locked them.
+        books: As they are now.
+        before: For each the records (first, last number) that were pending when it was read.
+        device_ids: Device ids, by home and name.
+    """
+    ordered = sorted(books.items())
+    connection.execute(
+        "update watermark w set upto = k.upto"
+        " from unnest(%s::int[], %s::text[], %s::bigint[]) as k(home_id, epoch, upto)"
+        " where w.home_id = k.home_id and w.epoch = k.epoch and w.upto <> k.upto",
+        _columns([(home, epoch, book.upto) for (home, epoch), book in ordered], 3),
+    )
+    gone = [(*key, seq) for key, book in ordered for seq, _ in sorted(before[key] - book.spans())]
+    if gone:
+        connection.execute(
+            "delete from pending p using unnest(%s::int[], %s::text[], %s::bigint[]) as k(home_id, epoch, seq)"
+            " where p.home_id = k.home_id and p.epoch = k.epoch and p.seq = k.seq",
+            _columns(gone, 3),
+        )
+    fresh = [
+        (*key, item.seq, item.through, _counts_text(item))
+        for key, book in ordered
+        for seq, item in book.pending.items()
+        if (seq, item.through) not in before[key]
+    ]
+    if fresh:
+        connection.execute(
+            "insert into pending (home_id, epoch, seq, through, counts)"
+            " select * from unnest(%s::int[], %s::text[], %s::bigint[], %s::bigint[], %s::jsonb[])",
+            _columns(fresh, 5),
+        )
+    _save_accounts(connection, ordered, device_ids)
+
+
+def _save_accounts(
+    connection: Connection, books: Sequence[tuple[Key, Book]], device_ids: Mapping[int, Mapping[str, int]]
+) -> None:
+    rows = sorted(
+        (home, epoch, device_ids[home][name], one.produced, one.settled, one.stored, one.gaps, one.dead_lettered)
+        for (home, epoch), book in books
+        for name, one in book.accounts.items()
+    )
+    if not rows:
+        return
+    numbers = ", ".join(["%s::bigint[]"] * 5)
+    connection.execute(
+        "insert into account (home_id, epoch, device_id, produced, settled, stored, gaps, dead_lettered)"  # noqa: S608
+        f" select * from unnest(%s::int[], %s::text[], %s::int[], {numbers})"
+        " on conflict (home_id, epoch, device_id) do update set produced = excluded.produced,"
+        " settled = excluded.settled, stored = excluded.stored, gaps = excluded.gaps,"
+        " dead_lettered = excluded.dead_lettered",
+        _columns(rows, 8),
+    )
+
+
+def watermarks(connection: Connection, keys: Sequence[Key]) -> dict[Key, int]:
+    """Return up to which record epochs are safe; one that never was here is left out."""
+    rows = connection.execute(
+        f"select w.home_id, w.epoch, w.upto from watermark w join {_KEYS} using (home_id, epoch)",  # noqa: S608
+        _columns(keys, 2),
+    )
+    return {(home, epoch): upto for home, epoch, upto in rows}
+
+
+def _counts_text(item: Pending) -> str:
+    return json.dumps({name: [one.readings, one.produced] for name, one in item.counts.items()})
+
+
+def _columns(rows: Sequence[tuple[object, ...]], width: int) -> list[list[object]]:
+    """Turn rows into one list a column, as `unnest` takes them."""
+    return [[row[place] for row in rows] for place in range(width)]

@@ -1,0 +1,93 @@
+"""SQL of the readings themselves: the rows, the newest of each device, and the spans the aggregates have to take in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import psycopg
+
+from hearth_core.points import POINTS
+from hearth_hub.ingest.columns import COLUMNS, Rows
+from hearth_hub.ingest.repository import Connection
+from hearth_hub.timing import instant, milliseconds
+
+_COLUMNS = ", ".join(COLUMNS)
+_UPDATES = ", ".join(f"{name} = excluded.{name}" for name in ("at", *POINTS, "extra"))
+_SELECTED = ", ".join(f"r.{name}" for name in COLUMNS)
+# One write to the socket; much larger pieces only cost memory.
+_PIECE_BYTES = 256 * 1024
+
+Span = tuple[int, int, int]
+"""Home, first and last instant [ms]."""
+
+
+def insert_readings(connection: Connection, rows: Rows) -> npt.NDArray[np.bool_]:
+    """Store readings.
+
+    The watermark has told replays from news already, so a conflict is rare and only then is there the slower way.
+
+    Returns:
+        For each row whether it is stored now; False where its device already had another reading of that instant.
+    """
+    try:
+        with connection.transaction():
+            _copy(connection, "reading", rows.data)
+    except psycopg.errors.UniqueViolation:
+        return _insert_new_only(connection, rows)
+    return np.ones(len(rows), np.bool_)
+
+
+def _copy(connection: Connection, table: str, data: bytes) -> None:
+    view = memoryview(data)
+    with connection.cursor() as cursor, cursor.copy(f"copy {table} ({_COLUMNS}) from stdin (format binary)") as copy:
+        for start in range(0, len(data), _PIECE_BYTES):
+            copy.write(view[start : start + _PIECE_BYTES])
+
+
+def _insert_new_only(connection: Connection, rows: Rows) -> npt.NDArray[np.bool_]:
+    connection.execute(
+        "create temporary table if not exists fresh (like reading, place integer generated always as identity)"
+        " on commit delete rows"
+    )
+    connection.execute("truncate fresh restart identity")
+    _copy(connection, "fresh", rows.data)
+    new = connection.execute(
+        f"insert into reading ({_COLUMNS}) select {_COLUMNS} from fresh order by place"  # noqa: S608  own names
+        " on conflict do nothing returning at, device_id"
+    ).fetchall()
+    left = {(milliseconds(at), device) for at, device in new}
+    is_new = np.zeros(len(rows), np.bool_)
+    for place, key in enumerate(zip(rows.at_ms.tolist(), rows.device_ids.tolist(), strict=True)):
+        is_new[place] = key in left
+        left.discard(key)  # of two rows with the same key the first is the one that was stored
+    return is_new
+
+
+def keep_latest(connection: Connection, rows: Rows) -> None:
+    """Keep the newest reading of each device; an older one changes nothing. The rows are in the table already."""
+    order = np.lexsort((rows.at_ms, rows.device_ids))
+    devices = rows.device_ids[order]
+    last = np.append(devices[1:] != devices[:-1], True)
+    newest = order[last]
+    connection.execute(
+        f"insert into latest ({_COLUMNS}) select {_SELECTED}"  # noqa: S608  own names
+        " from unnest(%s::timestamptz[], %s::int[]) as k(at, device_id)"
+        " join reading r on r.at = k.at and r.device_id = k.device_id order by r.device_id"
+        f" on conflict (device_id) do update set {_UPDATES} where latest.at < excluded.at",
+        [[instant(at_ms) for at_ms in rows.at_ms[newest].tolist()], rows.device_ids[newest].tolist()],
+    )
+
+
+def mark_stale(connection: Connection, spans: Sequence[Span]) -> None:
+    """Tell the roll-up which spans have new readings. Only appended, so that nobody waits for a roll-up."""
+    connection.execute(
+        "insert into stale (home_id, from_at, until_at)"
+        " select * from unnest(%s::int[], %s::timestamptz[], %s::timestamptz[])",
+        [
+            [home for home, _, _ in spans],
+            [instant(first_ms) for _, first_ms, _ in spans],
+            [instant(last_ms) for _, _, last_ms in spans],
+        ],
+    )
