@@ -7,7 +7,7 @@ Source: the file format of ``COPY ... (FORMAT binary)`` in PostgreSQL's document
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -22,8 +22,6 @@ from hearth_core.points import POINTS, PointClass
 COLUMNS = ("at", "device_id", *POINTS, "extra")
 """The columns of a row, in this order."""
 
-_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-_TRAILER = b"\xff\xff"
 _POSTGRES_EPOCH_US = 946_684_800_000_000  # 2000-01-01, from which PostgreSQL counts microseconds
 _TYPES = {PointClass.GAUGE: ">f4", PointClass.COUNTER: ">f8", PointClass.STATE: ">i2"}
 _POINTS = tuple(POINTS.values())
@@ -31,14 +29,21 @@ _PLACES = {name: place for place, name in enumerate(POINTS)}
 _ABSENT = -1
 _JSONB_VERSION = b"\x01"
 
+# So many rows are built while the database takes in those before them.
+_PIECE_ROWS = 2000
+
+HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+TRAILER = b"\xff\xff"
+
 Records = npt.NDArray[np.void]
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows that were asked to be stored, in the order in which they are sent."""
+    """Rows in the order in which they are sent."""
 
-    data: bytes
+    data: list[bytes]
+    """Between `HEADER` and `TRAILER`."""
     at_ms: npt.NDArray[np.int64]
     device_ids: npt.NDArray[np.int32]
     owners: npt.NDArray[np.int32]
@@ -67,13 +72,15 @@ class Gatherer:
     """Takes batches, gives rows."""
 
     def __init__(self) -> None:
-        self._shapes: dict[tuple[str, ...], _Shape] = {}
+        self._open: dict[tuple[str, ...], _Shape] = {}
+        self._full: list[_Shape] = []
+        self._built: list[Rows] = []
 
     def add(self, owner: int, device_id: int, batch: DeviceBatch, start: int, end: int) -> None:
         """Take the readings ``[start, end)`` of a batch."""
         names = tuple(batch.points)
-        if (shape := self._shapes.get(names)) is None:
-            shape = self._shapes[names] = _Shape(names)
+        if (shape := self._open.get(names)) is None:
+            shape = self._open[names] = _Shape(names)
         whole = start == 0 and end == len(batch.at_ms)
         shape.at_ms += batch.at_ms if whole else batch.at_ms[start:end]
         for column, values in zip(shape.values, batch.points.values(), strict=True):
@@ -81,18 +88,29 @@ class Gatherer:
         shape.device_ids.append(device_id)
         shape.owners.append(owner)
         shape.lengths.append(end - start)
+        if len(shape.at_ms) >= _PIECE_ROWS:
+            self._full.append(self._open.pop(names))
+
+    def __bool__(self) -> bool:
+        return bool(self._open or self._full)
+
+    def pieces(self) -> Iterator[bytes]:
+        """Build the rows piece by piece, so that the database works on one while the next is made.
+
+        A value outside its point's range is missing, never 0.
+        """
+        for shape in (*self._full, *self._open.values()):
+            for part in _rows(shape):
+                self._built.append(part)
+                yield from part.data
 
     def rows(self) -> Rows:
-        """Return everything that was added; a value outside its point's range is missing, never 0."""
-        parts = [part for shape in self._shapes.values() for part in _rows(shape)]
-        if not parts:
-            nothing = np.zeros(0, np.int32)
-            return Rows(_HEADER + _TRAILER, nothing.astype(np.int64), nothing, nothing)
+        """Return all rows, in the order of `pieces`, which must have been taken before."""
         return Rows(
-            b"".join([_HEADER, *(part.data for part in parts), _TRAILER]),
-            np.concatenate([part.at_ms for part in parts]),
-            np.concatenate([part.device_ids for part in parts]),
-            np.concatenate([part.owners for part in parts]),
+            [data for part in self._built for data in part.data],
+            np.concatenate([part.at_ms for part in self._built]),
+            np.concatenate([part.device_ids for part in self._built]),
+            np.concatenate([part.owners for part in self._built]),
         )
 
 
@@ -112,7 +130,7 @@ def _rows(shape: _Shape) -> list[Rows]:
             name = _POINTS[place].name
             records[name] = columns[name][rows]
         data = _with_extras(records, extras, rows) if extras else records.tobytes()
-        parts.append(Rows(data, at_ms[rows], device_ids[rows], owners[rows]))
+        parts.append(Rows([data], at_ms[rows], device_ids[rows], owners[rows]))
     return parts
 
 

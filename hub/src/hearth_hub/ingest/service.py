@@ -240,10 +240,9 @@ class _Batch:
         """Write rows and gaps; a reading whose instant is taken becomes a dead letter."""
         if self._gaps:
             letters.insert_gaps(connection, self._gaps)
-        rows = self._gatherer.rows()
-        if not len(rows):
+        if not self._gatherer:
             return
-        is_new = readings.insert_readings(connection, rows)
+        rows, is_new = readings.insert_readings(connection, self._gatherer)
         if not is_new.all():
             self._refuse_conflicts(rows, is_new)
         readings.keep_latest(connection, rows)

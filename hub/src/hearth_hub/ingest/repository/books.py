@@ -6,16 +6,28 @@ circle.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence, Set
 
 from hearth_hub.ingest.book import Account, Book, Count, Pending
-from hearth_hub.ingest.repository import Connection
+from hearth_hub.ingest.repository import Connection, Given
 
 Key = tuple[int, str]
 """Home and epoch."""
 
-_KEYS = "unnest(%s::int[], %s::text[]) as k(home_id, epoch)"
+_KEYS = Given(home_id="int", epoch="text")
+_UPTO = Given(home_id="int", epoch="text", upto="bigint")
+_SEQ = Given(home_id="int", epoch="text", seq="bigint")
+_PENDING = Given(home_id="int", epoch="text", seq="bigint", through="bigint", counts="jsonb")
+_ACCOUNT = Given(
+    home_id="int",
+    epoch="text",
+    device_id="int",
+    produced="bigint",
+    settled="bigint",
+    stored="bigint",
+    gaps="bigint",
+    dead_lettered="bigint",
+)
 
 
 def lock_books(
@@ -32,20 +44,21 @@ def lock_books(
     books = _lock(connection, keys)
     if missing := [key for key in keys if key not in books]:
         connection.execute(
-            f"insert into watermark (home_id, epoch) select * from {_KEYS} order by 1, 2 on conflict do nothing",  # noqa: S608
-            _columns(missing, 2),
+            f"insert into watermark (home_id, epoch) select * from {_KEYS.table} order by 1, 2 on conflict do nothing",  # noqa: S608
+            [_KEYS.text(missing)],
         )
         books = _lock(connection, keys)
     for home, epoch, seq, through, counts in connection.execute(
-        f"select p.home_id, p.epoch, p.seq, p.through, p.counts from pending p join {_KEYS} using (home_id, epoch)",  # noqa: S608
-        _columns(keys, 2),
+        "select p.home_id, p.epoch, p.seq, p.through, p.counts"  # noqa: S608
+        f" from pending p join {_KEYS.table} using (home_id, epoch)",
+        [_KEYS.text(keys)],
     ):
         found = {name: Count(*count[:2]) for name, count in counts.items()}
         books[home, epoch].pending[seq] = Pending(seq, through, found)
     for home, epoch, device, name, *numbers in connection.execute(
         "select a.home_id, a.epoch, d.id, d.device, a.produced, a.settled, a.stored, a.gaps, a.dead_lettered"  # noqa: S608
-        f" from account a join {_KEYS} using (home_id, epoch) join device d on d.id = a.device_id",
-        _columns(keys, 2),
+        f" from account a join {_KEYS.table} using (home_id, epoch) join device d on d.id = a.device_id",
+        [_KEYS.text(keys)],
     ):
         books[home, epoch].accounts[name] = Account(*numbers)
         device_ids[home][name] = device
@@ -54,9 +67,9 @@ def lock_books(
 
 def _lock(connection: Connection, keys: Sequence[Key]) -> dict[Key, Book]:
     rows = connection.execute(
-        f"select w.home_id, w.epoch, w.upto from watermark w join {_KEYS} using (home_id, epoch)"  # noqa: S608
+        f"select w.home_id, w.epoch, w.upto from watermark w join {_KEYS.table} using (home_id, epoch)"  # noqa: S608
         " order by w.home_id, w.epoch for update of w",
-        _columns(keys, 2),
+        [_KEYS.text(keys)],
     )
     return {(home, epoch): Book(upto) for home, epoch, upto in rows}
 
@@ -77,29 +90,27 @@ def save_books(
     """
     ordered = sorted(books.items())
     connection.execute(
-        "update watermark w set upto = k.upto"
-        " from unnest(%s::int[], %s::text[], %s::bigint[]) as k(home_id, epoch, upto)"
+        f"update watermark w set upto = k.upto from {_UPTO.table}"  # noqa: S608
         " where w.home_id = k.home_id and w.epoch = k.epoch and w.upto <> k.upto",
-        _columns([(home, epoch, book.upto) for (home, epoch), book in ordered], 3),
+        [_UPTO.text((*key, book.upto) for key, book in ordered)],
     )
     gone = [(*key, seq) for key, book in ordered for seq, _ in sorted(before[key] - book.spans())]
     if gone:
         connection.execute(
-            "delete from pending p using unnest(%s::int[], %s::text[], %s::bigint[]) as k(home_id, epoch, seq)"
+            f"delete from pending p using {_SEQ.table}"  # noqa: S608
             " where p.home_id = k.home_id and p.epoch = k.epoch and p.seq = k.seq",
-            _columns(gone, 3),
+            [_SEQ.text(gone)],
         )
     fresh = [
-        (*key, item.seq, item.through, _counts_text(item))
+        (*key, item.seq, item.through, _counts(item))
         for key, book in ordered
         for seq, item in book.pending.items()
         if (seq, item.through) not in before[key]
     ]
     if fresh:
         connection.execute(
-            "insert into pending (home_id, epoch, seq, through, counts)"
-            " select * from unnest(%s::int[], %s::text[], %s::bigint[], %s::bigint[], %s::jsonb[])",
-            _columns(fresh, 5),
+            f"insert into pending (home_id, epoch, seq, through, counts) select * from {_PENDING.table}",  # noqa: S608
+            [_PENDING.text(fresh)],
         )
     _save_accounts(connection, ordered, device_ids)
 
@@ -114,30 +125,24 @@ def _save_accounts(
     )
     if not rows:
         return
-    numbers = ", ".join(["%s::bigint[]"] * 5)
     connection.execute(
         "insert into account (home_id, epoch, device_id, produced, settled, stored, gaps, dead_lettered)"  # noqa: S608
-        f" select * from unnest(%s::int[], %s::text[], %s::int[], {numbers})"
+        f" select * from {_ACCOUNT.table}"
         " on conflict (home_id, epoch, device_id) do update set produced = excluded.produced,"
         " settled = excluded.settled, stored = excluded.stored, gaps = excluded.gaps,"
         " dead_lettered = excluded.dead_lettered",
-        _columns(rows, 8),
+        [_ACCOUNT.text(rows)],
     )
 
 
 def watermarks(connection: Connection, keys: Sequence[Key]) -> dict[Key, int]:
     """Return up to which record epochs are safe; one that never was here is left out."""
     rows = connection.execute(
-        f"select w.home_id, w.epoch, w.upto from watermark w join {_KEYS} using (home_id, epoch)",  # noqa: S608
-        _columns(keys, 2),
+        f"select w.home_id, w.epoch, w.upto from watermark w join {_KEYS.table} using (home_id, epoch)",  # noqa: S608
+        [_KEYS.text(keys)],
     )
     return {(home, epoch): upto for home, epoch, upto in rows}
 
 
-def _counts_text(item: Pending) -> str:
-    return json.dumps({name: [one.readings, one.produced] for name, one in item.counts.items()})
-
-
-def _columns(rows: Sequence[tuple[object, ...]], width: int) -> list[list[object]]:
-    """Turn rows into one list a column, as `unnest` takes them."""
-    return [[row[place] for row in rows] for place in range(width)]
+def _counts(item: Pending) -> dict[str, list[int]]:
+    return {name: [one.readings, one.produced] for name, one in item.counts.items()}

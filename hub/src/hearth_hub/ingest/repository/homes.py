@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hearth_core.messages import Birth, Event, Forecast, Status, encode
-from hearth_hub.ingest.repository import Connection
+from hearth_hub.ingest.repository import AT, Connection, Given
 from hearth_hub.timing import instant
+
+_DEVICE = Given(home_id="int", device="text")
+_BIRTH = Given(id="int", site="jsonb", software="text", epoch="text")
+_BORN = Given(
+    home_id="int",
+    device="text",
+    kind="text",
+    profile="text",
+    manufacturer="text",
+    model="text",
+    serial="text",
+    points="jsonb",
+    controlled="boolean",
+)
+_STATUS = Given(id="int", state="text", mode="text", reason="text", plan_version="bigint", lag_s="real", at_ms="bigint")
+_TOLD = Given(home_id="int", epoch="text", device="text", produced="bigint", spooled="bigint", at_ms="bigint")
 
 
 def home_ids(connection: Connection, agents: Iterable[str]) -> dict[str, int]:
@@ -36,10 +51,9 @@ def device_ids(connection: Connection, homes: Iterable[int]) -> dict[int, dict[s
 
 def create_devices(connection: Connection, devices: Iterable[tuple[int, str]]) -> None:
     """Create devices (home, name) on first sight; their birth certificate completes them."""
-    wanted = sorted(set(devices))
     connection.execute(
-        "insert into device (home_id, device) select * from unnest(%s::int[], %s::text[]) on conflict do nothing",
-        [[home for home, _ in wanted], [device for _, device in wanted]],
+        f"insert into device (home_id, device) select * from {_DEVICE.table} order by 1, 2 on conflict do nothing",  # noqa: S608
+        [_DEVICE.text(devices)],
     )
 
 
@@ -50,78 +64,52 @@ def lock_homes(connection: Connection, homes: Iterable[int]) -> None:
 
 def save_births(connection: Connection, births: Mapping[int, Birth]) -> None:
     """Store who agents say they are, by home."""
-    ordered = sorted(births.items())
     connection.execute(
-        "update home h set site = k.site, software = k.software, epoch = k.epoch"
-        " from unnest(%s::int[], %s::jsonb[], %s::text[], %s::text[]) as k(id, site, software, epoch)"
-        " where h.id = k.id",
-        [
-            [home for home, _ in ordered],
-            [encode_text(birth.site) for _, birth in ordered],
-            [birth.software for _, birth in ordered],
-            [birth.epoch for _, birth in ordered],
-        ],
+        "update home h set site = k.site, software = k.software, epoch = k.epoch"  # noqa: S608
+        f" from {_BIRTH.table} where h.id = k.id",
+        [_BIRTH.text((home, one.site, one.software, one.epoch) for home, one in births.items())],
     )
-    devices = [(home, device) for home, birth in ordered for device in {one.id: one for one in birth.devices}.values()]
-    texts = ", ".join(["%s::text[]"] * 6)
+    devices = [
+        (home, one.id, one.kind, one.profile, one.manufacturer, one.model, one.serial, one.points, one.controlled)
+        for home, birth in births.items()
+        for one in {one.id: one for one in birth.devices}.values()
+    ]
     connection.execute(
         "insert into device (home_id, device, kind, profile, manufacturer, model, serial, points, controlled)"  # noqa: S608
-        f" select * from unnest(%s::int[], {texts}, %s::jsonb[], %s::boolean[])"
-        " on conflict (home_id, device) do update set"
+        f" select * from {_BORN.table} order by 1, 2 on conflict (home_id, device) do update set"
         " kind = excluded.kind, profile = excluded.profile, manufacturer = excluded.manufacturer,"
         " model = excluded.model, serial = excluded.serial, points = excluded.points, controlled = excluded.controlled",
-        [
-            [home for home, _ in devices],
-            [one.id for _, one in devices],
-            [one.kind for _, one in devices],
-            [one.profile for _, one in devices],
-            [one.manufacturer for _, one in devices],
-            [one.model for _, one in devices],
-            [one.serial for _, one in devices],
-            [json.dumps(one.points) for _, one in devices],
-            [one.controlled for _, one in devices],
-        ],
+        [_BORN.text(devices)],
     )
 
 
 def save_statuses(connection: Connection, statuses: Mapping[int, Status]) -> None:
     """Store how agents are, by home; an older status than the one we have changes nothing."""
-    ordered = sorted(statuses.items())
     connection.execute(
-        "update home h set state = k.state, mode = k.mode, reason = k.reason, plan_version = k.plan_version,"
-        " lag_s = k.lag_s, status_at = k.at from unnest(%s::int[], %s::text[], %s::text[], %s::text[], %s::bigint[],"
-        " %s::real[], %s::timestamptz[]) as k(id, state, mode, reason, plan_version, lag_s, at)"
-        " where h.id = k.id and (h.status_at is null or h.status_at <= k.at)",
+        "update home h set state = k.state, mode = k.mode, reason = k.reason, plan_version = k.plan_version,"  # noqa: S608
+        f" lag_s = k.lag_s, status_at = {AT.format('at_ms')} from {_STATUS.table}"
+        f" where h.id = k.id and (h.status_at is null or h.status_at <= {AT.format('at_ms')})",
         [
-            [home for home, _ in ordered],
-            [one.state for _, one in ordered],
-            [one.mode for _, one in ordered],
-            [one.reason for _, one in ordered],
-            [one.plan_version for _, one in ordered],
-            [one.lag_s for _, one in ordered],
-            [instant(one.at_ms) for _, one in ordered],
+            _STATUS.text(
+                (home, one.state, one.mode, one.reason, one.plan_version, one.lag_s, one.at_ms)
+                for home, one in statuses.items()
+            )
         ],
     )
-    _save_tallies(connection, [(home, one) for home, one in ordered if one.epoch is not None])
-
-
-def _save_tallies(connection: Connection, statuses: Sequence[tuple[int, Status]]) -> None:
     told = [
-        (home, one.epoch, tally.device, tally.produced, tally.spooled, instant(one.at_ms))
-        for home, one in statuses
+        (home, one.epoch, tally.device, tally.produced, tally.spooled, one.at_ms)
+        for home, one in statuses.items()
+        if one.epoch is not None
         for tally in {tally.device: tally for tally in one.tallies}.values()
     ]
-    if not told:
-        return
     connection.execute(
-        "insert into account (home_id, epoch, device_id, told_produced, told_spooled, told_at)"
-        " select k.home_id, k.epoch, d.id, k.produced, k.spooled, k.at from unnest(%s::int[], %s::text[], %s::text[],"
-        " %s::bigint[], %s::bigint[], %s::timestamptz[]) as k(home_id, epoch, device, produced, spooled, at)"
+        "insert into account (home_id, epoch, device_id, told_produced, told_spooled, told_at)"  # noqa: S608
+        f" select k.home_id, k.epoch, d.id, k.produced, k.spooled, {AT.format('at_ms')} from {_TOLD.table}"
         " join device d on d.home_id = k.home_id and d.device = k.device order by k.home_id, k.epoch, d.id"
         " on conflict (home_id, epoch, device_id) do update set told_produced = excluded.told_produced,"
         " told_spooled = excluded.told_spooled, told_at = excluded.told_at"
         " where account.told_at is null or account.told_at <= excluded.told_at",
-        [[row[place] for row in told] for place in range(6)],
+        [_TOLD.text(told)],
     )
 
 

@@ -2,48 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import psycopg
 
 from hearth_core.points import POINTS
-from hearth_hub.ingest.columns import COLUMNS, Rows
-from hearth_hub.ingest.repository import Connection
-from hearth_hub.timing import instant, milliseconds
+from hearth_hub.ingest.columns import COLUMNS, HEADER, TRAILER, Gatherer, Rows
+from hearth_hub.ingest.repository import AT, Connection, Given
+from hearth_hub.timing import milliseconds
 
 _COLUMNS = ", ".join(COLUMNS)
 _UPDATES = ", ".join(f"{name} = excluded.{name}" for name in ("at", *POINTS, "extra"))
 _SELECTED = ", ".join(f"r.{name}" for name in COLUMNS)
-# One write to the socket; much larger pieces only cost memory.
-_PIECE_BYTES = 256 * 1024
+
+_NEWEST = Given(at_ms="bigint", device_id="int")
+_SPANS = Given(home_id="int", from_ms="bigint", until_ms="bigint")
 
 Span = tuple[int, int, int]
 """Home, first and last instant [ms]."""
 
 
-def insert_readings(connection: Connection, rows: Rows) -> npt.NDArray[np.bool_]:
+def insert_readings(connection: Connection, gatherer: Gatherer) -> tuple[Rows, npt.NDArray[np.bool_]]:
     """Store readings.
 
     The watermark has told replays from news already, so a conflict is rare and only then is there the slower way.
 
     Returns:
-        For each row whether it is stored now; False where its device already had another reading of that instant.
+        The rows, and for each whether it is stored now; False where its device had another reading of that instant.
     """
     try:
         with connection.transaction():
-            _copy(connection, "reading", rows.data)
+            _copy(connection, "reading", gatherer.pieces())
     except psycopg.errors.UniqueViolation:
-        return _insert_new_only(connection, rows)
-    return np.ones(len(rows), np.bool_)
+        rows = gatherer.rows()
+        return rows, _insert_new_only(connection, rows)
+    rows = gatherer.rows()
+    return rows, np.ones(len(rows), np.bool_)
 
 
-def _copy(connection: Connection, table: str, data: bytes) -> None:
-    view = memoryview(data)
+def _copy(connection: Connection, table: str, pieces: Iterable[bytes]) -> None:
     with connection.cursor() as cursor, cursor.copy(f"copy {table} ({_COLUMNS}) from stdin (format binary)") as copy:
-        for start in range(0, len(data), _PIECE_BYTES):
-            copy.write(view[start : start + _PIECE_BYTES])
+        copy.write(HEADER)
+        for piece in pieces:
+            copy.write(piece)
+        copy.write(TRAILER)
 
 
 def _insert_new_only(connection: Connection, rows: Rows) -> npt.NDArray[np.bool_]:
@@ -72,22 +76,17 @@ def keep_latest(connection: Connection, rows: Rows) -> None:
     last = np.append(devices[1:] != devices[:-1], True)
     newest = order[last]
     connection.execute(
-        f"insert into latest ({_COLUMNS}) select {_SELECTED}"  # noqa: S608  own names
-        " from unnest(%s::timestamptz[], %s::int[]) as k(at, device_id)"
-        " join reading r on r.at = k.at and r.device_id = k.device_id order by r.device_id"
+        f"insert into latest ({_COLUMNS}) select {_SELECTED} from {_NEWEST.table}"  # noqa: S608  own names
+        f" join reading r on r.at = {AT.format('at_ms')} and r.device_id = k.device_id order by r.device_id"
         f" on conflict (device_id) do update set {_UPDATES} where latest.at < excluded.at",
-        [[instant(at_ms) for at_ms in rows.at_ms[newest].tolist()], rows.device_ids[newest].tolist()],
+        [_NEWEST.text(zip(rows.at_ms[newest].tolist(), rows.device_ids[newest].tolist(), strict=True))],
     )
 
 
 def mark_stale(connection: Connection, spans: Sequence[Span]) -> None:
     """Tell the roll-up which spans have new readings. Only appended, so that nobody waits for a roll-up."""
     connection.execute(
-        "insert into stale (home_id, from_at, until_at)"
-        " select * from unnest(%s::int[], %s::timestamptz[], %s::timestamptz[])",
-        [
-            [home for home, _, _ in spans],
-            [instant(first_ms) for _, first_ms, _ in spans],
-            [instant(last_ms) for _, _, last_ms in spans],
-        ],
+        "insert into stale (home_id, from_at, until_at)"  # noqa: S608
+        f" select k.home_id, {AT.format('from_ms')}, {AT.format('until_ms')} from {_SPANS.table}",
+        [_SPANS.text(spans)],
     )
