@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -17,6 +18,8 @@ from hearth_hub import logs
 # Everything else is imported by the command that needs it: each part of a running hub is a process of its own, and
 # loads only what it works with.
 if TYPE_CHECKING:
+    import psycopg
+
     from hearth_hub.database.pool import Connection
     from hearth_hub.settings import Settings
 
@@ -35,6 +38,8 @@ HEARTH_HUB_PRICES_FILE, HEARTH_HUB_PRICES_ZONE (NL).
 Example: `HEARTH_HUB_PRICES_FILE=prices.csv.gz hearth-hub run`""",
 )
 Home = Annotated[str | None, typer.Option("--home", help="Name of one home; all homes when left out.")]
+dead_letters = typer.Typer(no_args_is_help=True, help="What could not be stored, and why; try it again.")
+app.add_typer(dead_letters, name="dead-letters")
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
 
 
@@ -154,7 +159,8 @@ def reconcile(home: Home = None, *, as_json: AsJson = False) -> None:
             )
         for check in found.tables:
             if not check.holds:
-                typer.echo(f"{check.home}/{check.device}: {check.stored} stored, but {check.rows} ROWS IN THE TABLE")
+                there = f"{check.rows} ROWS IN THE TABLE and {check.expired} expired"
+                typer.echo(f"{check.home}/{check.device}: {check.stored} stored, but {there}")
         typer.echo("reconciled" if found.reconciled else "NOT RECONCILED")
     raise typer.Exit(0 if found.reconciled else 1)
 
@@ -187,6 +193,75 @@ def report(
         return
     for name, value in found.items():
         typer.echo(f"{name}: {json.dumps(value) if isinstance(value, dict) else value}")
+
+
+@dead_letters.command("list")
+def list_dead_letters(
+    home: Home = None,
+    most: Annotated[int, typer.Option("--most", min=1, help="How many of the newest.")] = 100,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """List what could not be stored, with the reason; the newest last.
+
+    Example: `hearth-hub dead-letters list --home anna`
+    """
+    from hearth_hub.ingest.repository.letters import list_letters
+
+    with _connection() as connection:
+        found = list_letters(connection, home, most)
+    for kept in found:
+        one = kept.letter
+        facts = {"id": kept.id, "at": kept.at.isoformat(), "home": one.agent, "what": one.what, "epoch": one.epoch}
+        facts |= {"seq": one.seq, "device": one.device, "readings": one.readings, "reason": one.reason}
+        if as_json:
+            typer.echo(json.dumps(facts | {"raw": one.raw.decode(errors="replace")}))
+        else:
+            where = f"{one.agent}/{one.device}" if one.device else one.agent or "?"
+            what = f"{one.readings} {one.what}" if one.readings else one.what
+            typer.echo(f"{kept.id:8} {kept.at:%Y-%m-%d %H:%M:%S} {where} {what}: {one.reason}")
+    if not as_json:
+        typer.echo(f"{len(found)} dead letters")
+
+
+@dead_letters.command("replay")
+def replay_dead_letters(
+    numbers: Annotated[list[int] | None, typer.Argument(help="Which ones; all of them when left out.")] = None,
+    home: Home = None,
+) -> None:
+    """Try to store dead letters again, after what made them so was mended. Ends with 1 when some stay dead.
+
+    Readings that are stored now move from dead-lettered to stored in the accounts, so `reconcile` holds before and
+    after. Example: `hearth-hub dead-letters replay --home anna`
+    """
+    from hearth_core.clock import clock_from_environment
+    from hearth_hub.ingest.replay import replay
+    from hearth_hub.ingest.repository.letters import DEAD_LETTERS_KEPT, list_letters
+
+    with _connection() as connection:
+        wanted = numbers or [kept.id for kept in list_letters(connection, home, DEAD_LETTERS_KEPT)]
+        outcomes = []
+        for outcome in replay(connection, clock_from_environment(), wanted):
+            outcomes.append(outcome)
+            typer.echo(f"{outcome.id:8} {outcome.trouble or f'{outcome.stored} readings stored'}")
+    dead = sum(outcome.trouble is not None for outcome in outcomes)
+    typer.echo(f"{len(outcomes) - dead} replayed, {dead} still dead")
+    raise typer.Exit(1 if dead else 0)
+
+
+@contextmanager
+def _connection() -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+    """Connect to the database for a command that works in it."""
+    import psycopg
+
+    from hearth_hub.database.choose import CommandDatabase
+    from hearth_hub.database.migrate import check_durable
+    from hearth_hub.settings import load_settings
+
+    with CommandDatabase(load_settings()) as url:
+        check_durable(url)
+        with psycopg.connect(url, autocommit=True) as connection:
+            yield connection
 
 
 def _ask(question: Callable[[Connection], Awaitable[T]]) -> T:

@@ -33,12 +33,16 @@ async def accounts(connection: Connection, home: str | None) -> list[AccountRow]
     return [AccountRow(*row) for row in await cursor.fetchall()]
 
 
-async def count_rows(connection: Connection, home: str | None) -> dict[tuple[str, str], int]:
-    """Count the readings that really are in the table, by home and device."""
+async def count_rows(connection: Connection, home: str | None) -> dict[tuple[str, str], tuple[int, int]]:
+    """Count the readings that really are in the table, and those that have outlived their retention.
+
+    Returns:
+        (rows, expired) by home and device.
+    """
     cursor = await connection.execute(
-        "select h.agent, d.device, r.rows from (select device_id, count(*) as rows from reading group by device_id) r"
-        " join device d on d.id = r.device_id join home h on h.id = d.home_id"
+        "select h.agent, d.device, coalesce(r.rows, 0), d.expired from device d join home h on h.id = d.home_id"
+        " left join (select device_id, count(*) as rows from reading group by device_id) r on r.device_id = d.id"
         " where %(home)s::text is null or h.agent = %(home)s",
         {"home": home},
     )
-    return {(agent, device): rows for agent, device, rows in await cursor.fetchall()}
+    return {(agent, device): (rows, expired) for agent, device, rows, expired in await cursor.fetchall()}

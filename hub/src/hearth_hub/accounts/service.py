@@ -37,6 +37,8 @@ class TableCheck:
     device: str
     stored: int
     rows: int
+    expired: int
+    """Removed from the table because they outlived their retention."""
     holds: bool
 
 
@@ -77,8 +79,8 @@ async def reconcile(connection: Connection, home: str | None = None) -> Reconcil
     for account in accounts:
         stored[account.home, account.device] += account.stored
     tables = [
-        TableCheck(*key, stored[key], rows.get(key, 0), stored[key] == rows.get(key, 0))
-        for key in sorted(stored.keys() | rows.keys())
+        TableCheck(*key, stored[key], present, expired, stored[key] == present + expired)
+        for key, (present, expired) in sorted(rows.items())
     ]
     return Reconciliation([balance(account) for account in accounts], tables)
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from hearth_core.messages import Gap
-from hearth_hub.ingest.repository import Connection
+from hearth_hub.ingest.repository import Connection, Given
 from hearth_hub.timing import instant
 
 # 4,096 letters of at most 64 KiB are 256 MiB at the very worst
 DEAD_LETTERS_KEPT = 4096
 RAW_BYTES_KEPT = 64 * 1024
+_EVENT_TEXT = "something it sent could not be stored; it is kept among the dead letters with the reason"
+_TOLD = Given(agent="text", device="text")
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,45 @@ class DeadLetter:
     readings: int = 0
 
 
-def insert_letters(connection: Connection, at: datetime, letters: Iterable[DeadLetter]) -> None:
-    """Keep dead letters, the newest ones."""
+@dataclass(frozen=True)
+class KeptLetter:
+    """A dead letter as it is kept."""
+
+    id: int
+    at: datetime
+    letter: DeadLetter
+
+
+_LETTER = "agent, what, reason, raw, epoch, seq, device, readings"
+
+
+def list_letters(connection: Connection, home: str | None, most: int) -> list[KeptLetter]:
+    """Return the newest dead letters, of one home or of all, the oldest of them first."""
+    rows = connection.execute(
+        f"select id, at, {_LETTER} from dead_letter where %(home)s::text is null or agent = %(home)s"  # noqa: S608
+        " order by id desc limit %(most)s",
+        {"home": home, "most": most},
+    ).fetchall()
+    return [KeptLetter(number, at, DeadLetter(*rest)) for number, at, *rest in reversed(rows)]
+
+
+def take_letter(connection: Connection, number: int) -> DeadLetter | None:
+    """Delete a letter and return it; None when it has gone meanwhile."""
+    row = connection.execute(
+        f"delete from dead_letter where id = %s returning {_LETTER}",  # noqa: S608
+        [number],
+    ).fetchone()
+    return None if row is None else DeadLetter(*row)
+
+
+def insert_letters(connection: Connection, at: datetime, letters: Sequence[DeadLetter]) -> None:
+    """Keep dead letters, the newest ones, and tell each home once an hour that there are some."""
+    connection.execute(
+        "insert into event (home_id, at, level, kind, device, text)"  # noqa: S608
+        " select distinct h.id, date_trunc('hour', %s::timestamptz), 'warning', 'dead_letter', k.device, %s"
+        f" from {_TOLD.table} join home h on h.agent = k.agent on conflict do nothing",
+        [at, _EVENT_TEXT, _TOLD.text((one.agent, one.device) for one in letters)],
+    )
     with connection.cursor() as cursor:
         cursor.executemany(
             "insert into dead_letter (at, agent, what, epoch, seq, device, readings, reason, raw)"
