@@ -54,6 +54,7 @@ class Broker:
         )
         client.reconnect_delay_set(min_delay=1, max_delay=_LONGEST_RECONNECT_S)
         client.max_queued_messages_set(_MAX_QUEUED_OUT)
+        client.max_inflight_messages_set(_MAX_QUEUED_OUT)
         if self.tls:
             client.tls_set()
         if self.username:

@@ -18,7 +18,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,8 +55,15 @@ class _Owner:
 class EmbeddedPostgres:
     """One server, its data in ``folder``; started here, or adopted when it already runs there."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
+        """Name the server.
+
+        Args:
+            folder: Where its data is, or will be.
+            settings: What differs from the settings for a home's own small hub.
+        """
         self._folder = folder.resolve()
+        self._settings = _SETTINGS | dict(settings or {})
         self._programs = _newest_programs()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -157,7 +164,7 @@ class EmbeddedPostgres:
 
     def _launch(self, owner: _Owner | None) -> None:
         command: list[str | Path] = [self._programs / "postgres", "-D", self._folder]
-        for name, value in (_SETTINGS | {"unix_socket_directories": str(self._socket_folder())}).items():
+        for name, value in (self._settings | {"unix_socket_directories": str(self._socket_folder())}).items():
             command += ["-c", f"{name}={value}"]
         with self._log().open("ab") as log, _uninterrupted():
             # a session of its own: Ctrl-C in the terminal must reach PostgreSQL last, through `stop`
