@@ -114,14 +114,18 @@ class Ingest:
         records = [one.content for one in messages if isinstance(one.content, Record)]
         others = [(one.agent, one.content) for one in messages if isinstance(one.content, Other)]
         refused = [one.content for one in messages if isinstance(one.content, DeadLetter)]
-        with self._connection.transaction():
-            self._know_homes({one.agent for one in messages if not isinstance(one.content, DeadLetter)})
-            asked = self._save_others(others)
-        with self._connection.transaction():
-            upto = self._store_records(records, refused)
-            upto = books.watermarks(self._connection, sorted(asked - upto.keys())) | upto if asked else upto
+        self._know_homes({one.agent for one in messages if not isinstance(one.content, DeadLetter)})
+        asked: set[Key] = set()
+        upto: dict[Key, int] = {}
+        if others:
+            with self._connection.transaction():
+                asked = self._save_others(others)
+                upto = books.watermarks(self._connection, sorted(asked))
+        if records or refused:
+            with self._connection.transaction():
+                upto |= self._store_records(records, refused)
         acks: Acks = defaultdict(list)
-        agents = {home: agent for agent, home in self._homes.items()}
+        agents = {self._homes[one.agent]: one.agent for one in messages if one.agent in self._homes}
         for home, epoch in sorted(asked | upto.keys()):
             acks[agents[home]].append(Ack(epoch=epoch, upto=upto.get((home, epoch), 0)))
         return acks

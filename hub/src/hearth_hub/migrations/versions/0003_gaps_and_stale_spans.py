@@ -29,7 +29,7 @@ _STATEMENTS = (
     """
     create table stale (
         id bigint generated always as identity primary key,
-        home_id integer not null references home,
+        home_id integer not null,
         from_at timestamptz not null,
         until_at timestamptz not null
     )""",
