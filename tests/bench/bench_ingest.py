@@ -128,7 +128,7 @@ def steady(folder: Path, server: EmbeddedPostgres, homes: int, minutes: float) -
         "ingest_cpu_share": round(shares["ingest"], 4),
         "worker_cpu_share": round(shares["worker"], 4),
         "broker_cpu_share": round(shares["mosquitto"], 4),
-        "fleet_cpu_share": told["cpu_share"],
+        "fleet_cpu_share": told["cpu_share_connected"],
         "p50_visible_s": lags["p50"],
         "p99_visible_s": lags["p99"],
         "max_visible_s": lags["max"],

@@ -14,6 +14,7 @@ import typer
 from hearth_core.clock import Clock, clock_from_environment
 from hearth_core.errors import ConfigError, HearthError
 from hearth_sim.demo.cli import demo
+from hearth_sim.fleet.cli import fleet
 from hearth_sim.history import HistoryOrder, publish_history
 from hearth_sim.home import DEVICE_IDS, FUSE_A, demo_battery
 from hearth_sim.recorded import parse_instant
@@ -155,6 +156,7 @@ def _instant(field: str, text: str) -> float:
 
 
 app.command()(demo)
+app.command()(fleet)
 
 
 def main() -> None:
