@@ -23,6 +23,7 @@ import sqlite3
 import subprocess
 import tempfile
 import time
+from collections.abc import AsyncIterator, Iterator
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
@@ -30,7 +31,9 @@ import aiomqtt
 
 from hearth_agent.devices.snapshot import Measured
 from hearth_agent.events import EventLog
+from hearth_agent.spool.records import Columns
 from hearth_agent.spool.spool import Spool
+from hearth_agent.spool.store import SpoolStore
 from hearth_agent.uplink.link import Uplink
 from hearth_agent.uplink.outbox import Outbox
 from hearth_core.broker import BrokerAddress, parse_broker_url
@@ -40,12 +43,13 @@ from hearth_core.site import Limits, Site, Tariff
 
 FLUSH_S = 10.0
 DAY_S = 86_400.0
+DAY_FLUSHES = 8640
 HISTORY_FLUSHES = 720
-WEEK_FLUSHES = 7 * 8640
+WEEK_FLUSHES = 7 * DAY_FLUSHES
 START_S = 1_780_000_000.0
 WARM_UP = 100
 
-GAUGES = {
+GAUGES: dict[str, list[tuple[str, float, float]]] = {
     "grid": [
         ("power_w", -5000, 8000),
         ("power_l1_w", -2000, 3000),
@@ -76,7 +80,8 @@ SITE = Site(
 
 
 async def _answer(address: BrokerAddress, ready: Event) -> None:
-    upto = 0
+    upto: dict[str, int] = {}
+    held: dict[str, set[int]] = {}
     async with aiomqtt.Client(address.host, address.port, protocol=aiomqtt.ProtocolVersion.V5) as client:
         await client.subscribe([("hearth/bench/readings", 1), ("hearth/bench/birth", 1)])
         ready.set()
@@ -86,8 +91,11 @@ async def _answer(address: BrokerAddress, ready: Event) -> None:
                 epoch = decode(payload, Birth).epoch
             else:
                 readings = decode(payload, Readings)
-                epoch, upto = readings.epoch, max(upto, readings.last_seq)
-            await client.publish("hearth/bench/ack", encode(Ack(epoch=epoch, upto=upto)), qos=1)
+                epoch = readings.epoch
+                held.setdefault(epoch, set()).update(range(readings.seq, readings.last_seq + 1))
+            while upto.get(epoch, 0) + 1 in held.get(epoch, ()):
+                upto[epoch] = upto.get(epoch, 0) + 1
+            await client.publish("hearth/bench/ack", encode(Ack(epoch=epoch, upto=upto.get(epoch, 0))), qos=1)
 
 
 def answer(url: str, ready: Event) -> None:
@@ -102,13 +110,18 @@ class Home:
         self._choose = random.Random(1)
         self._counters = {device: dict.fromkeys(names, 12_345_678.0) for device, names in COUNTERS.items()}
 
+    def values(self) -> Iterator[tuple[str, dict[str, float]]]:
+        """Yield the next values of each device."""
+        for device, gauges in GAUGES.items():
+            counters = self._counters[device]
+            for name in counters:
+                counters[name] += self._choose.uniform(0, 10)
+            yield device, {**{name: self._choose.uniform(low, high) for name, low, high in gauges}, **counters}
+
     def measure(self, spool: Spool, at_ms: int) -> None:
         """Add one reading a device."""
-        for device, gauges in GAUGES.items():
-            values = {name: self._choose.uniform(low, high) for name, low, high in gauges}
-            for name in self._counters[device]:
-                self._counters[device][name] += self._choose.uniform(0, 10)
-            spool.add(device, at_ms + self._choose.randint(5, 300), Measured(0.0, {**values, **self._counters[device]}))
+        for device, values in self.values():
+            spool.add(device, at_ms + self._choose.randint(5, 300), Measured(0.0, values))
 
 
 class Speaker:
@@ -164,36 +177,64 @@ async def _nothing(part: str, payload: bytes) -> None:
     del part, payload
 
 
-async def measure(url: str, folder: Path, flushes: int) -> dict[str, float | int]:
-    """Flush so many times and return the figures."""
-    clock = ManualClock(START_S)
+@contextlib.asynccontextmanager
+async def _linked(url: str, path: Path, clock: ManualClock) -> AsyncIterator[Spool]:
     events = EventLog(clock)
-    path = folder / "spool.sqlite"
     spool = Spool(path, clock, events, HISTORY_FLUSHES * FLUSH_S, 256_000_000, FLUSH_S)
     await spool.open()
     voice = Speaker(spool, clock)
     uplink = Uplink(parse_broker_url(url), "bench", "bench", spool, Outbox(), events, voice, _nothing, RealClock())
     line = asyncio.create_task(uplink.run())
+    try:
+        yield spool
+    finally:
+        while not line.done():
+            line.cancel()
+            await asyncio.wait([line], timeout=0.2)
+        await spool.close()
+
+
+def _fill(path: Path, home: Home, clock: ManualClock) -> None:
+    """Make the spool of a home whose hub was away for a day."""
+    with contextlib.closing(SpoolStore(path, DAY_S, 256_000_000)) as store, store.transaction():
+        for _ in range(DAY_FLUSHES):
+            clock.now_s += FLUSH_S
+            at_ms = now_ms(clock)
+            columns = {
+                device: Columns([at_ms], {name: [round(value, 3)] for name, value in values.items()})
+                for device, values in home.values()
+            }
+            store.append(columns, {}, at_ms)
+
+
+async def measure(url: str, folder: Path, flushes: int) -> dict[str, float | int]:
+    """Flush so many times and return the figures."""
+    clock = ManualClock(START_S)
+    path = folder / "spool.sqlite"
     home = Home()
     written, used_s = 0, 0.0
-    for index in range(WARM_UP + flushes):
-        if index == WARM_UP:
-            written, used_s = bytes_written(), cpu_s()
-        clock.now_s += FLUSH_S
-        home.measure(spool, now_ms(clock))
-        await spool.flush()
-        await _acknowledged(spool, spool.last_seq)
-    written, used_s = bytes_written() - written, cpu_s() - used_s
-    while not line.done():
-        line.cancel()
-        await asyncio.wait([line], timeout=0.2)
-    await spool.close()
+    async with _linked(url, path, clock) as spool:
+        for index in range(WARM_UP + flushes):
+            if index == WARM_UP:
+                written, used_s = bytes_written(), cpu_s()
+            clock.now_s += FLUSH_S
+            home.measure(spool, now_ms(clock))
+            await spool.flush()
+            await _acknowledged(spool, spool.last_seq)
+        written, used_s = bytes_written() - written, cpu_s() - used_s
+    backlog = folder / "backlog.sqlite"
+    _fill(backlog, home, clock)
+    started_s = time.monotonic()
+    async with _linked(url, backlog, clock) as spool:
+        await _acknowledged(spool, DAY_FLUSHES)
+    drain_s = time.monotonic() - started_s
     return {
         "written_mb_per_day": round(written / flushes * DAY_S / FLUSH_S / 1e6, 1),
         "cpu_share_percent": round(100 * used_s / flushes / FLUSH_S, 3),
         "flushes": flushes,
         "bytes_per_flush": round(written / flushes),
         "rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+        "drain_day_s": round(drain_s, 2),
         "week_on_disk_mb": round(_bytes_a_record(path) * WEEK_FLUSHES / 1e6, 1),
     }
 

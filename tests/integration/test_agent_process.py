@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import sqlite3
 import sys
+import tempfile
 import textwrap
 import time
 from collections.abc import AsyncIterator
@@ -17,6 +19,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from hearth_agent.files import write_durably
+from hearth_agent.spool.store import SpoolStore
 from hearth_core.clock import ClockConductor
 from hearth_core.messages import Mode, Plan, Readings, Slot, decode
 from hearth_core.signing import public_key_text, seal
@@ -215,21 +218,23 @@ async def test_readings_outlive_a_kill_and_go_on_in_the_same_epoch(
         seen = after
     assert [message.seq for message in seen] == list(range(1, len(seen) + 1))
     assert len({message.epoch for message in seen}) == 1
+    cut_off = [gap for message in seen for gap in message.gaps]
+    assert {gap.device for gap in cut_off} == {"grid", "inverter", "charger", "heat-pump"}
+    assert all(gap.count == 0 and gap.from_ms and gap.until_ms for gap in cut_off)
     for device in ("grid", "inverter", "charger", "heat-pump"):
         batches = [b for m in seen for b in m.batches if b.device == device]
         assert batches[-1].produced == sum(len(b.at_ms) for b in batches)
 
 
 def spooled(folder: Path) -> list[Readings]:
-    """Read the file from outside, without writing to it."""
+    """Read a copy of the file: the agent keeps the file itself locked."""
     path = folder / "data" / "spool.sqlite"
-    if not path.exists():
-        return []
-    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
-        try:
-            return [decode(row[0], Readings) for row in db.execute("SELECT payload FROM record ORDER BY seq")]
-        except sqlite3.OperationalError:
-            return []
+    with tempfile.TemporaryDirectory() as copies, contextlib.suppress(FileNotFoundError, sqlite3.DatabaseError):
+        for part in (path, path.with_name("spool.sqlite-wal")):
+            shutil.copy(part, copies)
+        with contextlib.closing(SpoolStore(Path(copies) / path.name, 1e9, 10**9)) as store:
+            return [decode(store.fetch(seq, 1, 10**9)[0].payload, Readings) for seq in range(1, store.last_seq + 1)]
+    return []
 
 
 async def test_a_port_that_refuses_stops_nobody(

@@ -8,6 +8,7 @@ import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import cast
 
@@ -16,8 +17,10 @@ import pytest
 
 from hearth_agent.devices.snapshot import Measured
 from hearth_agent.events import EventLog
+from hearth_agent.spool.records import Columns
 from hearth_agent.spool.spool import Spool
-from hearth_agent.uplink import window
+from hearth_agent.spool.store import SpoolStore
+from hearth_agent.uplink import link, session, window
 from hearth_agent.uplink.link import Uplink
 from hearth_agent.uplink.outbox import Outbox
 from hearth_core.broker import parse_broker_url
@@ -43,13 +46,14 @@ class Hub:
         self.address = parse_broker_url(url)
         self.stored: dict[str, set[int]] = {}
         self.readings: set[tuple[str, int]] = set()
-        self.received: list[int] = []
+        self.received: list[Readings] = []
         self.statuses: list[Status] = []
         self.births: list[Birth] = []
         self.events: list[Event] = []
         self.other: dict[str, bytes] = {}
         self.answers: Callable[[int], bool] = lambda _: True
         self.client: aiomqtt.Client | None = None
+        self.is_mute = False
 
     def upto(self, epoch: str) -> int:
         stored = self.stored.get(epoch, set())
@@ -76,7 +80,7 @@ class Hub:
     async def take(self, client: aiomqtt.Client, part: str, payload: bytes) -> None:
         if part == "readings":
             message = decode(payload, Readings)
-            self.received.append(message.seq)
+            self.received.append(message)
             if self.answers(message.seq):
                 self.stored.setdefault(message.epoch, set()).update(range(message.seq, message.last_seq + 1))
                 self.readings |= {(b.device, at) for b in message.batches for at in b.at_ms}
@@ -92,7 +96,7 @@ class Hub:
             self.other[part] = payload
 
     async def acknowledge(self, epoch: str) -> None:
-        if self.client is not None:
+        if self.client is not None and not self.is_mute:
             answer = encode(Ack(epoch=epoch, upto=self.upto(epoch)))
             await self.client.publish("hearth/anna/ack", answer, qos=1)
 
@@ -148,6 +152,14 @@ class Home:
         for index in range(first, first + count):
             self.spool.add("grid", 1_000_000 + 1000 * index, Measured(0.0, {"power_w": float(index)}))
             await self.spool.flush()
+
+
+def fill(folder: Path, records: int) -> None:
+    """Make a spool file that a run left behind in good order."""
+    with contextlib.closing(SpoolStore(folder / "spool.sqlite", 86_400.0, 100_000_000)) as store, store.transaction():
+        for index in range(records):
+            at_ms = 1_000_000 + 1000 * index
+            store.append({"grid": Columns([at_ms], {"power_w": [float(index)]})}, {}, at_ms)
 
 
 @pytest.fixture
@@ -222,11 +234,12 @@ async def test_a_hub_that_answers_only_some_gets_the_rest_again(
     hub.answers = every_third_is_lost_once
     home = Home(tmp_path, hub_url(mosquitto))
     async with living(home):
+        await until(lambda: bool(hub.births))
         await home.measure(0, 60)
         await until(lambda: home.spool.acked == 60)
     assert len(hub.readings) == 60
     assert hub.upto(home.spool.epoch) == 60
-    assert len(hub.received) > 60
+    assert sum(m.last_seq - m.seq + 1 for m in hub.received) > 60
 
 
 async def test_nothing_is_lost_over_a_killed_broker(
@@ -261,21 +274,95 @@ async def test_the_newest_reading_comes_before_a_long_backlog_is_through(
 ) -> None:
     """A page must be fresh a moment after a week without internet."""
     home = Home(tmp_path, hub_url(mosquitto))
-    await home.spool.open()
-    await home.measure(0, 400)
+    fill(tmp_path, 1200)
     async with living(home):
-        await until(lambda: home.spool.acked == 400)
-    assert hub.received.index(400) < 20
-    assert hub.received.count(400) == 1
+        await until(lambda: home.spool.acked == 1200)
+    assert (hub.received[0].seq, hub.received[0].through) == (1200, None)
+    backlog = hub.received[1:]
+    assert [m.seq for m in backlog] == [1, *(m.last_seq + 1 for m in backlog[:-1])]
+    assert backlog[-1].last_seq == 1199
+    assert 3 <= len(backlog) <= 4
+    assert [m.batches[0].produced for m in backlog] == [m.last_seq for m in backlog]
+
+
+async def test_only_two_messages_of_the_backlog_wait_for_a_silent_hub_and_live_ones_go_on(
+    tmp_path: Path, mosquitto: object, hub: Hub
+) -> None:
+    hub.answers = lambda _: False
+    home = Home(tmp_path, hub_url(mosquitto))
+    fill(tmp_path, 2000)
+    async with living(home):
+        await until(lambda: len(hub.received) == 3)
+        for index in range(5):
+            await home.measure(2000 + index, 1)
+            await until(lambda: hub.received[-1].seq == home.spool.last_seq)
+        assert len(hub.received) == 8
+        assert sum(m.last_seq > m.seq for m in hub.received) == 2
+
+
+async def test_nothing_is_sent_before_the_hub_has_said_where_to_resume(
+    tmp_path: Path, mosquitto: object, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a hub that was away when the agent announced itself is asked again."""
+    monkeypatch.setattr(session, "_ASK_AGAIN_S", 0.5)
+    home = Home(tmp_path, hub_url(mosquitto))
+    hub.is_mute = True
+    async with living(home):
+        await home.measure(0, 3)
+        await until(lambda: len(hub.births) == 2)
+        assert hub.received == []
+        hub.is_mute = False
+        await until(lambda: home.spool.acked == 3)
+
+
+async def test_an_old_copy_of_the_spool_is_sent_under_a_new_epoch(tmp_path: Path, mosquitto: object, hub: Hub) -> None:
+    """A card from a drawer: its next numbers are ones the hub has seen, so none may be sent under its epoch."""
+    home = Home(tmp_path, hub_url(mosquitto))
+    async with living(home):
+        await home.measure(0, 10)
+        await until(lambda: home.spool.acked == 10)
+    copy = (tmp_path / "spool.sqlite").read_bytes()
+    home = Home(tmp_path, hub_url(mosquitto))
+    async with living(home):
+        await home.measure(10, 10)
+        await until(lambda: home.spool.acked == 20)
+    (tmp_path / "spool.sqlite").write_bytes(copy)
+    home = Home(tmp_path, hub_url(mosquitto))
+    await home.spool.open()
+    epoch = home.spool.epoch
+    await home.measure(100, 30)
+    async with living(home):
+        await until(lambda: home.spool.epoch != epoch)
+        await until(lambda: len(hub.readings) == 50)
+        await until(lambda: home.spool.acked == home.spool.last_seq)
+
+
+async def test_a_broker_that_is_away_is_tried_at_most_once_a_second(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A street whose hub comes back must not knock all at once."""
+    knocks: list[float] = []
+
+    def knock(*arguments: object) -> aiomqtt.Client:
+        knocks.append(time.monotonic())
+        return session.make_client(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(link, "make_client", knock)
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        home = Home(tmp_path, f"mqtt://127.0.0.1:{nobody.getsockname()[1]}")
+        async with living(home):
+            await until(lambda: len(knocks) == 3)
+    assert all(later - earlier >= 0.99 for earlier, later in pairwise(knocks))
 
 
 async def test_an_agent_that_dies_is_told_lost_by_the_broker(tmp_path: Path, mosquitto: object, hub: Hub) -> None:
     home = Home(tmp_path, hub_url(mosquitto))
     async with living(home):
         await until(lambda: bool(hub.statuses))
-        session = home.uplink._session
-        assert session is not None
-        sock = cast("socket.socket", session._client._client.socket())
+        connected = home.uplink._session
+        assert connected is not None
+        sock = cast("socket.socket", connected._client._client.socket())
         sock.shutdown(socket.SHUT_RDWR)
         await until(lambda: any(s.state is AgentState.LOST for s in hub.statuses))
         await until(lambda: hub.statuses[-1].state is AgentState.ONLINE)

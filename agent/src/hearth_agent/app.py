@@ -61,7 +61,8 @@ class Agent:
         self.devices = make_devices(home, clock, self.events)
         cap_bytes = int(settings.spool_cap_mb * 1e6)
         path = home.data_dir / "spool.sqlite"
-        self.spool = Spool(path, clock, self.events, settings.history_days * _DAY_S, cap_bytes)
+        history_s = settings.history_days * _DAY_S
+        self.spool = Spool(path, clock, self.events, history_s, cap_bytes, settings.flush_s, [*self.devices])
         self.pollers = {id_: self._poller(device) for id_, device in self.devices.items()}
         key = home.public_key
         self.plans = PlanStore(home.data_dir / "plan.sealed", settings.agent, key, clock, self.events)

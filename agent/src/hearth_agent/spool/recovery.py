@@ -1,87 +1,161 @@
-"""A damaged spool file is put aside, what can be read of it moves into a new epoch, and life goes on."""
+"""A spool file that cannot be trusted is put aside, what can be read of it moves into a new epoch, and life goes on.
+
+The new file is made beside the old one and takes its place when it is complete: a crash or a full disk in between
+leaves the old one where it was, and the next start tries again.
+"""
 
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
-from collections.abc import Generator, Iterator
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from hearth_agent.spool.records import Columns
+from hearth_agent.spool import old_layout
+from hearth_agent.spool.errors import casts_doubt
+from hearth_agent.spool.salvage import Known, Salvage
 from hearth_agent.spool.store import SpoolStore
+from hearth_agent.spool.table import OldLayoutError
 from hearth_core.errors import PoisonMessageError
-from hearth_core.messages import Readings, decode
 
 logger = logging.getLogger(__name__)
 
+_FLUSH_MS = 10_000
+_KEPT_FILES = 2
+_LOG = "-wal"
 
-def open_store(path: Path, history_s: float, cap_bytes: int, now_ms: int) -> tuple[SpoolStore, str | None]:
-    """Open the spool, whatever state its file is in.
+
+def open_store(
+    path: Path,
+    history_s: float,
+    cap_bytes: int,
+    now_ms: int,
+    flush_ms: int = _FLUSH_MS,
+    devices: Sequence[str] = (),
+) -> tuple[SpoolStore, str | None]:
+    """Open the spool, whatever state its file is in, and begin a run.
+
+    Args:
+        path: The spool file.
+        history_s: See `SpoolStore`.
+        cap_bytes: See `SpoolStore`.
+        now_ms: The present instant.
+        flush_ms: The longest time between two flushes.
+        devices: Of what a hole is declared even if nothing at all can be read.
 
     Returns:
         The store, and what happened to the old file when it could not be used.
+
+    Raises:
+        sqlite3.Error: The disk is full, read-only or failing, or somebody else has the file open.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    if _ready(path).exists():
+        _switch(path, now_ms)
+    log = path.with_name(path.name + _LOG)
+    log_lost = not (log.exists() and log.stat().st_size)
     try:
-        return SpoolStore(path, history_s, cap_bytes), None
-    except sqlite3.OperationalError:
-        # locked, or the disk is full or read-only: the file itself may be fine
-        raise
+        store = SpoolStore(path, history_s, cap_bytes)
+    except OldLayoutError:
+        return _convert(path, history_s, cap_bytes, now_ms, devices)
     except sqlite3.DatabaseError as error:
-        return replace(path, history_s, cap_bytes, now_ms, f"damaged ({error})")
+        if not casts_doubt(error):
+            raise
+        return replace(path, history_s, cap_bytes, now_ms, f"damaged ({error})", devices=devices)
+    store.begin_run(now_ms, flush_ms, log_lost=log_lost)
+    return store, None
 
 
-def replace(path: Path, history_s: float, cap_bytes: int, now_ms: int, why: str) -> tuple[SpoolStore, str]:
-    """Put the file aside and begin a new epoch with the unacknowledged records that can still be read."""
-    aside = path.with_name(f"{path.stem}-{now_ms}.quarantine")
-    for suffix in ("", "-wal", "-shm"):
-        part = path.with_name(path.name + suffix)
-        if part.exists():
-            part.rename(aside.with_name(aside.name + suffix))
+def _convert(
+    path: Path, history_s: float, cap_bytes: int, now_ms: int, devices: Sequence[str]
+) -> tuple[SpoolStore, str | None]:
+    try:
+        with closing(SpoolStore(_empty_beside(path), history_s, cap_bytes)) as store:
+            old_layout.convert(path, store)
+    except (sqlite3.DatabaseError, PoisonMessageError, ValueError, KeyError) as error:
+        if isinstance(error, sqlite3.Error) and not casts_doubt(error):
+            raise
+        return replace(path, history_s, cap_bytes, now_ms, f"damaged ({error})", devices=devices)
+    _beside(path).rename(_ready(path))
+    _switch(path, now_ms).unlink()
     store = SpoolStore(path, history_s, cap_bytes)
-    saved = 0
-    for record in _readable(aside):
-        columns = {batch.device: Columns(batch.at_ms, batch.points) for batch in record.batches}
-        lost = {gap.device: gap.count for gap in record.gaps}
-        if columns or lost:
-            store.append(columns, lost, now_ms)
-            saved += sum(len(batch.at_ms) for batch in record.batches)
-    text = f"the spool file was {why}; it is kept as {aside.name}, {saved} readings moved into epoch {store.epoch}"
+    store.begin_run(now_ms, _FLUSH_MS, log_lost=False)
+    logger.info("the spool file was rewritten in the present layout")
+    return store, None
+
+
+def replace(
+    path: Path,
+    history_s: float,
+    cap_bytes: int,
+    now_ms: int,
+    why: str,
+    known: Known | None = None,
+    devices: Sequence[str] = (),
+) -> tuple[SpoolStore, str]:
+    """Put the file aside and begin a new epoch with the unacknowledged records that can still be read.
+
+    Args:
+        path: The spool file.
+        history_s: See `SpoolStore`.
+        cap_bytes: See `SpoolStore`.
+        now_ms: The present instant.
+        why: What is wrong with the file, for a person.
+        known: What a running agent knows of the file.
+        devices: See `open_store`.
+
+    Raises:
+        sqlite3.Error: The new file cannot be written; the old one is where it was.
+    """
+    with closing(SpoolStore(_empty_beside(path), history_s, cap_bytes)) as store:
+        saved = Salvage(path, store, now_ms, devices).run(known)
+        epoch = store.epoch
+    _beside(path).rename(_ready(path))
+    aside = _switch(path, now_ms)
+    _forget_oldest(path)
+    store = SpoolStore(path, history_s, cap_bytes)
+    store.begin_run(now_ms, _FLUSH_MS, log_lost=False)
+    text = f"the spool file was {why}; it is kept as {aside.name}, {saved} readings moved into epoch {epoch}"
     return store, text
 
 
-def _readable(path: Path) -> Iterator[Readings]:
-    """Yield unacknowledged records: forward to the damage, then backward from the end to it."""
+def _beside(path: Path) -> Path:
+    return path.with_name(path.name + ".fresh")
+
+
+def _ready(path: Path) -> Path:
+    return path.with_name(path.name + ".ready")
+
+
+def _empty_beside(path: Path) -> Path:
+    fresh = _beside(path)
+    for suffix in ("", _LOG):
+        fresh.with_name(fresh.name + suffix).unlink(missing_ok=True)
+    return fresh
+
+
+def _switch(path: Path, now_ms: int) -> Path:
+    """Put the complete new file in place; return where the old one is kept."""
+    aside = path.with_name(f"{path.stem}-{now_ms}.quarantine")
+    # the log first: beside another main file it would be taken for that one's
+    for suffix in (_LOG, ""):
+        part = path.with_name(path.name + suffix)
+        if part.exists():
+            part.rename(aside.with_name(aside.name + suffix))
+    path.with_name(path.name + "-shm").unlink(missing_ok=True)
+    _ready(path).rename(path)
+    folder = os.open(path.parent, os.O_RDONLY)
     try:
-        with closing(sqlite3.connect(path)) as db:
-            acked = _acked(db)
-            reached = yield from _rows(db, f"SELECT seq, payload FROM record WHERE seq > {acked} ORDER BY seq")  # noqa: S608  an integer
-            if reached is not None:
-                query = f"SELECT seq, payload FROM record WHERE seq > {reached} ORDER BY seq DESC"  # noqa: S608  an integer
-                yield from _rows(db, query)
-    except sqlite3.DatabaseError as error:
-        logger.warning("nothing more can be read from %s: %s", path.name, error)
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    return aside
 
 
-def _acked(db: sqlite3.Connection) -> int:
-    try:
-        row = db.execute("SELECT value FROM meta WHERE key = 'acked'").fetchone()
-    except sqlite3.DatabaseError:
-        return 0
-    return int(row[0]) if row and str(row[0]).isdigit() else 0
-
-
-def _rows(db: sqlite3.Connection, query: str) -> Generator[Readings, None, int | None]:
-    """Yield the records of a query; return the last sequence number when damage stopped it, else None."""
-    last = 0
-    try:
-        for seq, payload in db.execute(query):
-            last = seq
-            try:
-                yield decode(bytes(payload), Readings)
-            except (PoisonMessageError, TypeError):
-                continue
-    except sqlite3.DatabaseError:
-        return last
-    return None
+def _forget_oldest(path: Path) -> None:
+    aside = sorted(path.parent.glob(f"{path.stem}-*.quarantine"), key=lambda file: file.stat().st_mtime)
+    for file in aside[:-_KEPT_FILES]:
+        file.unlink()
+        file.with_name(file.name + _LOG).unlink(missing_ok=True)

@@ -5,39 +5,52 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
 from hearth_agent.devices.snapshot import Measured
 from hearth_agent.events import EventLog
-from hearth_agent.spool.records import Collector
+from hearth_agent.spool.errors import casts_doubt, is_disk_full
+from hearth_agent.spool.merge import MAX_BYTES, MAX_ROWS, Record
+from hearth_agent.spool.records import Collector, Columns, Lost
 from hearth_agent.spool.recovery import open_store, replace
-from hearth_agent.spool.store import Record, SpoolStore
+from hearth_agent.spool.salvage import Known
+from hearth_agent.spool.store import Appended, SpoolStore
 from hearth_core.clock import Clock, now_ms
 from hearth_core.messages import Tally
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
-# the newest records stay in memory, so that a live link reads nothing from the disk
-_KEPT_RECORDS = 64
-
 
 class Spool:
     """Collects readings and flushes them to disk; hands records out until the hub has them."""
 
-    def __init__(self, path: Path, clock: Clock, events: EventLog, history_s: float, cap_bytes: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        clock: Clock,
+        events: EventLog,
+        history_s: float,
+        cap_bytes: int,
+        flush_s: float = 10.0,
+        devices: Sequence[str] = (),
+    ) -> None:
         self._path, self._clock, self._events = path, clock, events
-        self._history_s, self._cap_bytes = history_s, cap_bytes
+        self._history_s, self._cap_bytes, self._flush_ms = history_s, cap_bytes, int(flush_s * 1000)
+        self._devices = devices
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spool")
         self._store: SpoolStore | None = None
+        self._distrusted: str | None = None
         self._collector = Collector()
-        self._recent: OrderedDict[int, Record] = OrderedDict()
+        self._newest: Record | None = None
         self._turn = asyncio.Lock()
         self._failing = False
+        self._disk_is_full = False
+        self._confirmed = False
+        self._unreadable = 0
         self.grown = asyncio.Event()
         """Set with every record that was committed."""
         self.epoch = ""
@@ -52,90 +65,141 @@ class Spool:
     async def _open(self) -> bool:
         if self._store is not None:
             return True
-        arguments = (self._path, self._history_s, self._cap_bytes, now_ms(self._clock))
+        path, history_s, cap_bytes, flush_ms = self._path, self._history_s, self._cap_bytes, self._flush_ms
+        at_ms, why, known = self._now_ms(), self._distrusted, Known(self.acked, self.last_seq)
+
+        def work() -> tuple[SpoolStore, str | None]:
+            if why is not None and path.exists():
+                return replace(path, history_s, cap_bytes, at_ms, why, known)
+            return open_store(path, history_s, cap_bytes, at_ms, flush_ms, self._devices)
+
         try:
-            store, trouble = await self._run(lambda: open_store(*arguments))
+            store, trouble = await self._run(work)
         except (OSError, sqlite3.Error) as error:
             self._fail(f"the spool {self._path} cannot be opened: {error}")
             return False
         self._adopt(store)
         if trouble:
             self._events.error("spool_quarantined", trouble)
+            self.grown.set()
         logger.info("spool %s, epoch %s, SQLite %s", self._path, self.epoch, sqlite3.sqlite_version)
         return True
+
+    def _now_ms(self) -> int:
+        return max(0, now_ms(self._clock))
+
+    def _adopt(self, store: SpoolStore) -> None:
+        self._store, self._distrusted, self._newest = store, None, None
+        self.epoch, self.acked, self.last_seq = store.epoch, store.acked, store.last_seq
+        self._confirmed = False
+        self._unreadable = 0
 
     def add(self, device: str, at_ms: int, measured: Measured) -> None:
         """Take one reading into the next flush."""
         self._collector.add(device, at_ms, measured)
 
     async def flush(self) -> None:
-        """Commit what was gathered as one record; what cannot be written waits for the next flush."""
+        """Commit what was gathered, as one record unless it is much; what cannot be written waits for the next one."""
         async with self._turn:
             await self._open()
-            columns, dropped = self._collector.take()
-            store, at_ms = self._store, now_ms(self._clock)
-            if store is None or not (columns or dropped):
-                self._collector.put_back(columns, dropped)
-                return
+            while self._collector:
+                columns, lost = self._collector.take()
+                if not await self._write(columns, lost):
+                    self._collector.put_back(columns, lost)
+                    return
+            await self._watch_disk()
+
+    async def _write(self, columns: dict[str, Columns], lost: dict[str, Lost]) -> bool:
+        store, at_ms = self._store, self._now_ms()
+        if store is None:
+            return False
+        try:
             try:
-                appended = await self._run(lambda: store.append(columns, dropped, at_ms))
+                appended = await self._run(lambda: store.append(columns, lost, at_ms))
             except sqlite3.OperationalError as error:
-                self._collector.put_back(columns, dropped)
-                self._fail(f"a flush could not be written: {error}")
-                return
-            except sqlite3.DatabaseError as error:
-                self._collector.put_back(columns, dropped)
-                await self._begin_again(f"damaged ({error})")
-                return
-            self._failing = False
-            self.last_seq = store.last_seq
-            self._recent[appended.record.seq] = appended.record
-            if len(self._recent) > _KEPT_RECORDS:
-                self._recent.popitem(last=False)
-            if appended.dropped:
-                self._recent.clear()
-                self._events.warning("spool_full", f"{appended.dropped} readings were dropped and declared as a gap")
-            self.grown.set()
+                if not is_disk_full(error):
+                    raise
+                appended = await self._write_on_full_disk(store, columns, lost, at_ms)
+        except sqlite3.DatabaseError as error:
+            await self._heed("a flush could not be written", error)
+            return False
+        if self._failing:
+            self._events.info("spool_works", "readings are written to the spool again")
+        self._failing = False
+        self._newest, self.last_seq = appended.record, store.last_seq
+        if appended.dropped:
+            self._events.warning("spool_full", f"{appended.dropped} readings were dropped and declared as a gap")
+        self.grown.set()
+        return True
+
+    async def _write_on_full_disk(
+        self, store: SpoolStore, columns: dict[str, Columns], lost: dict[str, Lost], at_ms: int
+    ) -> Appended:
+        self._tell_disk_is_full()
+        dropped = await self._run(lambda: store.relieve(at_ms))
+        appended = await self._run(lambda: store.append(columns, lost, at_ms))
+        return Appended(appended.record, dropped + appended.dropped)
+
+    async def _watch_disk(self) -> None:
+        store = self._store
+        if store is None:
+            return
+        if await self._run(store.relax):
+            if self._disk_is_full:
+                self._events.info("disk_has_room", "the disk has room again")
+            self._disk_is_full = False
+        elif store.disk_is_full:
+            self._tell_disk_is_full()
+
+    def _tell_disk_is_full(self) -> None:
+        if not self._disk_is_full:
+            self._events.error("disk_full", "the disk is full: the spool makes room among its oldest records")
+        self._disk_is_full = True
 
     async def acknowledge(self, upto: int) -> None:
         """Take the hub's word that everything up to ``upto`` is stored there."""
-        if upto > self.last_seq:
-            # an old copy of the file came back: its next numbers would be taken for ones the hub has
-            async with self._turn:
-                await self._begin_again(f"older than what the hub has ({upto} > {self.last_seq})")
-            return
         store = self._store
         if store is None:
             return
-        self.acked = upto
+        # before its first word in this run the hub can only know what earlier runs sent
+        known = self.last_seq if self._confirmed else store.opened_at
+        if upto > known:
+            # an old copy of the file came back: its next numbers would be taken for ones the hub has
+            await self._begin_again(store, f"older than what the hub has ({upto} > {known})")
+            return
+        self._confirmed = True
         try:
             await self._run(lambda: store.acknowledge(upto))
-        except sqlite3.Error as error:
-            self._fail(f"an acknowledgement could not be noted: {error}")
+        except sqlite3.DatabaseError as error:
+            async with self._turn:
+                await self._heed("an acknowledgement could not be noted", error)
+            return
+        self.acked = upto
 
-    async def fetch(self, from_seq: int, limit: int, max_bytes: int) -> list[Record]:
-        """Return up to ``limit`` records from ``from_seq`` on."""
-        kept = self._recent.get(from_seq)
-        if kept is not None:
-            return self._kept_from(from_seq, limit)
-        store = self._store
+    async def fetch(self, from_seq: int, limit: int = MAX_ROWS, max_bytes: int = MAX_BYTES) -> list[Record]:
+        """Return one message that covers ``from_seq`` and what follows, made of up to ``limit`` records, if any."""
+        newest, store = self._newest, self._store
+        if newest is not None and newest.seq == from_seq:
+            return [newest]
         if store is None:
             return []
         try:
-            return await self._run(lambda: store.fetch(from_seq, limit, max_bytes))
-        except sqlite3.OperationalError as error:
-            self._fail(f"records could not be read: {error}")
+            messages = await self._run(lambda: store.fetch(from_seq, limit, max_bytes))
         except sqlite3.DatabaseError as error:
             async with self._turn:
-                await self._begin_again(f"damaged ({error})")
-        return []
+                await self._heed("records could not be read", error)
+            return []
+        if store.unreadable > self._unreadable:
+            self._unreadable = store.unreadable
+            self._events.error("spool_unreadable", f"{store.unreadable} records cannot be read and are gaps")
+        return messages
 
-    def _kept_from(self, seq: int, limit: int) -> list[Record]:
-        records: list[Record] = []
-        while len(records) < limit and (kept := self._recent.get(seq)) is not None:
-            records.append(kept)
-            seq = kept.through + 1
-        return records
+    async def _heed(self, what: str, error: sqlite3.DatabaseError) -> None:
+        """Decide after an error: wait for better times, or trust this file no more."""
+        store = self._store
+        self._fail(f"{what}: {error}")
+        if store is not None and casts_doubt(error):
+            await self._condemn(store, f"not to be trusted ({error})")
 
     async def tallies(self) -> list[Tally]:
         """Return how many readings each device has produced in this epoch and how many wait for the hub."""
@@ -149,40 +213,29 @@ class Spool:
         """Flush, close the file and end the thread."""
         if self._store is not None:
             await self.flush()
-            store, self._store = self._store, None
-            await self._run(store.close)
+        store, self._store = self._store, None
+        if store is not None:
+            try:
+                await self._run(store.close)
+            except sqlite3.Error as error:
+                self._fail(f"the spool could not be closed in order: {error}")
         self._thread.shutdown(wait=False)
-
-    def _adopt(self, store: SpoolStore) -> None:
-        self._store = store
-        self.epoch, self.acked, self.last_seq = store.epoch, store.acked, store.last_seq
-        self._recent.clear()
 
     def _fail(self, text: str) -> None:
         if not self._failing:
             self._events.error("spool_failed", text)
         self._failing = True
 
-    async def _begin_again(self, why: str) -> None:
-        old, self._store = self._store, None
-        at_ms = now_ms(self._clock)
+    async def _begin_again(self, store: SpoolStore, why: str) -> None:
+        async with self._turn:
+            if self._store is store:
+                await self._condemn(store, why)
 
-        def rebuild() -> tuple[SpoolStore, str]:
-            try:
-                if old is not None:
-                    old.close()
-            except sqlite3.Error:
-                logger.debug("the damaged file could not be closed in order")
-            return replace(self._path, self._history_s, self._cap_bytes, at_ms, why)
-
-        try:
-            store, text = await self._run(rebuild)
-        except (OSError, sqlite3.Error) as error:
-            self._fail(f"no new spool file can be made: {error}")
-            return
-        self._adopt(store)
-        self._events.error("spool_quarantined", text)
-        self.grown.set()
+    async def _condemn(self, store: SpoolStore, why: str) -> None:
+        """Close the file, and move what can be read into a new one, now or as soon as the disk allows."""
+        self._store, self._distrusted = None, why
+        await self._run(store.abandon)
+        await self._open()
 
     async def _run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)

@@ -18,7 +18,8 @@ from hearth_core.messages import AgentState, Status, encode
 
 logger = logging.getLogger(__name__)
 
-_FIRST_PAUSE_S = 0.5
+# at least half a pause passes between two attempts, so never more than one a second
+_FIRST_PAUSE_S = 2.0
 _LONGEST_PAUSE_S = 30.0
 LAST_WORDS_S = 3.0
 

@@ -1,6 +1,7 @@
 """One connection to the broker: announce, listen, and send until it breaks.
 
-PUBACK means nothing here: a record is done with when the hub's `Ack` says so.
+PUBACK means nothing here: a record is done with when the hub's `Ack` says so. The birth asks where to resume, and no
+reading is sent before the answer: it shows what the hub lacks, and whether this file is older than what the hub has.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from typing import Protocol
 import aiomqtt
 
 from hearth_agent.events import EventLog
+from hearth_agent.spool.merge import MAX_BYTES, Record
 from hearth_agent.spool.spool import Spool
 from hearth_agent.uplink.outbox import Outbox
-from hearth_agent.uplink.window import MAX_BYTES, Window
+from hearth_agent.uplink.window import SILENCE_S, Window, next_size
 from hearth_core import topics
 from hearth_core.broker import BrokerAddress
 from hearth_core.clock import Clock
@@ -26,7 +28,10 @@ from hearth_core.messages import Ack, AgentState, Birth, Status, decode, encode
 
 logger = logging.getLogger(__name__)
 
-_OPERATION_S = 5.0
+# a thin line is slow but not broken: what is published may have to wait behind a message of the backlog
+_OPERATION_S = 15.0
+_DELIVERY_S = 60.0
+_ASK_AGAIN_S = 5.0
 _KEEPALIVE_S = 20
 _LOOK_S = 1.0
 _PAUSE_S = 0.1
@@ -73,6 +78,10 @@ class Session:
         self._heard = asyncio.Event()
         self._closed = False
         self._window = Window(spool.acked, time.monotonic())
+        self._answered = False
+        self._asked_s = 0.0
+        self._patience_s = _ASK_AGAIN_S
+        self._max_bytes = MAX_BYTES
 
     async def run(self) -> None:
         """Announce the agent, then send and listen until the connection breaks (`aiomqtt.MqttError`)."""
@@ -87,7 +96,7 @@ class Session:
 
     async def _announce(self) -> None:
         self._epoch = self._spool.epoch
-        self._window = Window(self._spool.acked, time.monotonic())
+        self._answered, self._asked_s = False, time.monotonic()
         await self._publish(topics.BIRTH, encode(self._voice.birth()), retain=True)
         await self.say(AgentState.ONLINE)
 
@@ -99,7 +108,8 @@ class Session:
         await self._publish(topics.STATUS, encode(status), retain=True)
 
     async def _publish(self, part: str, payload: bytes, *, retain: bool) -> None:
-        await self._client.publish(topics.topic(self._agent, part), payload, qos=1, retain=retain)
+        topic = topics.topic(self._agent, part)
+        await self._client.publish(topic, payload, qos=1, retain=retain, timeout=_DELIVERY_S)
 
     async def _listen(self) -> None:
         prefix = topics.topic(self._agent, "")
@@ -120,7 +130,10 @@ class Session:
         if ack.epoch != self._spool.epoch:
             return
         await self._spool.acknowledge(ack.upto)
-        if ack.epoch == self._spool.epoch:  # else the hub was ahead and a new epoch began
+        if ack.epoch == self._spool.epoch == self._epoch:  # else the hub was ahead and a new epoch began
+            if not self._answered:
+                self._answered, self._window = True, Window(ack.upto, time.monotonic())
+                self._patience_s = _ASK_AGAIN_S
             self._window.acknowledge(ack.upto, time.monotonic())
         self._heard.set()
         self._spool.grown.set()
@@ -131,28 +144,36 @@ class Session:
             self._spool.grown.clear()
             if self._spool.epoch != self._epoch:
                 await self._announce()
+            elif not self._answered and time.monotonic() - self._asked_s >= self._patience_s:
+                self._patience_s = min(2 * self._patience_s, SILENCE_S)
+                await self._announce()
             if self._window.heed_silence(time.monotonic()):
                 logger.warning("no answer from the hub: sending again from %d", self._window.cursor)
-            if not await self._send_some():
+            if not self._answered or not await self._send_some():
                 await self._wait()
 
     async def _send_some(self) -> bool:
-        room, last_seq = self._window.room(), self._spool.last_seq
-        if room <= 0 or self._window.cursor > last_seq:
-            return False
-        records = []
-        if self._window.wants_newest(last_seq):
-            newest = await self._spool.fetch(last_seq, 1, MAX_BYTES)
-            for record in newest:
-                self._window.sent_ahead(record)
-            records += newest
-        backlog = await self._spool.fetch(self._window.cursor, room, MAX_BYTES)
-        records += self._window.take(backlog, time.monotonic())
-        if len(records) == 1:
-            await self._publish(topics.READINGS, records[0].payload, retain=False)
-        else:
-            await asyncio.gather(*(self._publish(topics.READINGS, r.payload, retain=False) for r in records))
-        return bool(backlog)
+        """Send the newest record if nobody has it yet, and one message of the backlog; tell whether there was any."""
+        window, last_seq = self._window, self._spool.last_seq
+        sent = False
+        if window.wants_live(last_seq):
+            for record in await self._spool.fetch(last_seq, 1):
+                window.sent_live(record, time.monotonic())
+                await self._publish(topics.READINGS, record.payload, retain=False)
+                sent = True
+        cursor, count = window.cursor, window.backlog(last_seq)
+        if count:
+            for record in await self._spool.fetch(cursor, count, self._max_bytes):
+                sent = True
+                if self._window is window and window.cursor == cursor:  # else the hub's word moved it meanwhile
+                    await self._publish_backlog(record)
+        return sent
+
+    async def _publish_backlog(self, record: Record) -> None:
+        started_s = time.monotonic()
+        self._window.sent_backlog(record, started_s)
+        await self._publish(topics.READINGS, record.payload, retain=False)
+        self._max_bytes = next_size(self._max_bytes, time.monotonic() - started_s)
 
     async def _wait(self) -> None:
         """Wait until there is a record or an answer, or it is time to look after silence."""
