@@ -24,11 +24,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench_probe import Probe
-from bench_queries import query_times_ms
-from bench_stack import Stack, database_server, raise_file_limit, running_stack
-
 from hearth_hub.database.embedded import EmbeddedPostgres
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from tests.bench.bench_compressed import compressed_bytes_per_value
+from tests.bench.bench_probe import Probe
+from tests.bench.bench_queries import query_times_ms
+from tests.bench.bench_stack import Stack, database_server, raise_file_limit, running_stack
 
 SERIES = 20
 _DRAIN_HOMES = 200
@@ -42,8 +45,9 @@ def say(text: str) -> None:
 
 def start_fleet(stack: Stack, *options: str) -> subprocess.Popen[bytes]:
     """Start the load and return once every home is connected."""
-    command = [str(Path(sys.executable).with_name("hearth-sim")), "fleet", "--series", str(SERIES), "--mqtt", stack.mqtt_url]
-    process = subprocess.Popen([*command, *options, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    program = str(Path(sys.executable).with_name("hearth-sim"))
+    command = [program, "fleet", "--series", str(SERIES), "--mqtt", stack.mqtt_url, *options, "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     if process.stderr is None or b"ready" not in process.stderr.readline():
         raise SystemExit(f"the fleet did not start: {process.communicate()[1].decode()}")
     return process
@@ -68,6 +72,7 @@ def drain(folder: Path, server: EmbeddedPostgres, number: int) -> dict[str, floa
         shares = {part: program.cpu_s() / float(fleet["drain_s"]) for part, program in stack.programs.items()}
         stack.stop("ingest")
         limit = rows / copy_s(stack)
+        compressed = compressed_bytes_per_value(stack.database_url, SERIES) if number == 0 else None
     found = {
         "values_per_s": ours * SERIES,
         "copy_values_per_s": limit * SERIES,
@@ -77,6 +82,8 @@ def drain(folder: Path, server: EmbeddedPostgres, number: int) -> dict[str, floa
         "drain_broker_cpu_share": shares["mosquitto"],
         "drain_fleet_cpu_share": float(fleet["cpu_share"]),
     }
+    if compressed is not None:
+        found["bytes_per_value_compressed"] = compressed
     say(f"drain {number}: " + ", ".join(f"{name} {value:,.2f}" for name, value in found.items()))
     return found
 
@@ -195,7 +202,8 @@ def main() -> None:
         with database_server(folder) as server:
             if "drain" in parts:
                 rounds = [drain(folder, server, number) for number in range(options.rounds)]
-                line |= {key: round(statistics.median(one[key] for one in rounds), 3) for key in rounds[0]}
+                for key in rounds[0]:
+                    line[key] = round(statistics.median(one[key] for one in rounds if key in one), 3)
             if "steady" in parts:
                 sizes = [int(size) for size in options.homes.split(",")]
                 found = {size: steady(folder, server, size, options.minutes) for size in sizes}

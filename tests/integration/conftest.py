@@ -102,3 +102,24 @@ def postgres_url(postgres_server: EmbeddedPostgres) -> Iterator[str]:
         migrate(url)
         yield url
         admin.execute(sql.SQL("drop database {} with (force)").format(name))
+
+
+@pytest.fixture(params=["postgresql", "timescaledb"])
+def engine_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A migrated database of this test alone, once on plain PostgreSQL and once with TimescaleDB.
+
+    The latter needs HEARTH_TEST_TIMESCALE_URL, the address of a server on which databases may be created.
+    """
+    if request.param == "postgresql":
+        yield request.getfixturevalue("postgres_url")
+        return
+    server = os.environ.get("HEARTH_TEST_TIMESCALE_URL")
+    if server is None:
+        pytest.skip("no TimescaleDB: HEARTH_TEST_TIMESCALE_URL is not set")
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(server, autocommit=True) as admin:
+        admin.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+        url = psycopg.conninfo.make_conninfo(server, dbname=name)
+        migrate(url)
+        yield url
+        admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))

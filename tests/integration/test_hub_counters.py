@@ -8,8 +8,9 @@ import pytest
 
 from hearth_core.clock import ManualClock
 from hearth_core.messages import DeviceBatch, Readings, encode
-from hearth_hub.ingest.service import Incoming, Ingest
-from hearth_hub.readings.repository import counter_increase, integrated
+from hearth_hub.ingest.service import Incoming, Ingest, open_message
+from hearth_hub.readings.energy import counter_increase, integrated
+from hearth_hub.readings.roll_up import RollUp
 
 START = datetime(2016, 4, 4, tzinfo=UTC)
 START_MS = int(START.timestamp() * 1000)
@@ -30,9 +31,8 @@ def store(postgres_url: str, points: dict[str, list[float | None]]) -> None:
         batches=[DeviceBatch(device="inverter", at_ms=at_ms, points=points, produced=n)],
     )
     with psycopg.connect(postgres_url, autocommit=True) as connection:
-        Ingest(connection, ManualClock(START.timestamp())).store(
-            [Incoming("hearth/anna/readings", encode(record), mid=1, connection=1)]
-        )
+        clock = ManualClock(START.timestamp())
+        Ingest(connection, clock).store([open_message(Incoming("hearth/anna/readings", encode(record)), clock)])
 
 
 async def test_a_reset_counts_and_a_rounding_does_not(
@@ -40,9 +40,17 @@ async def test_a_reset_counts_and_a_rounding_does_not(
 ) -> None:
     """A counter of 3 MWh that is rounded down by 0.4 Wh must not add 3 MWh."""
     store(postgres_url, {"energy_wh": [3_000_000.4, 3_000_000.0, 3_000_010.0, 5.0, None, 25.0]})
+    await RollUp().everything(asking)
     end = START + timedelta(hours=1)
     grown = await counter_increase(asking, [1], "energy_wh", START, end)
     assert grown == pytest.approx(-0.4 + 10.0 + 5.0 + 20.0)
+    # from one reading to another, both inside of minutes whose edges are read one by one
+    inside = await counter_increase(
+        asking, [1], "energy_wh", START + timedelta(seconds=61), START + timedelta(seconds=181)
+    )
+    assert inside == pytest.approx(10.0 + 5.0)
+    assert await counter_increase(asking, [1], "energy_wh", START, START + timedelta(seconds=30)) is None
+    assert await counter_increase(asking, [1], "energy_wh", end + timedelta(hours=2), end + timedelta(hours=3)) is None
 
 
 async def test_only_what_is_drawn_is_integrated_on_demand(

@@ -46,13 +46,14 @@ from hearth_hub.accounts.service import reconcile
 from hearth_hub.app import create_app
 from hearth_hub.database.pool import new_pool
 from hearth_hub.homes.service import get_home
-from hearth_hub.ingest.service import Incoming, Ingest
+from hearth_hub.ingest.service import Incoming, Ingest, open_message
 from hearth_hub.mqtt import Broker
 from hearth_hub.plans import repository as plans
 from hearth_hub.plans import service as plan_service
 from hearth_hub.prices.source import PricePoint, published_at
 from hearth_hub.readings.live import live
-from hearth_hub.readings.service import now_of, roll_up
+from hearth_hub.readings.roll_up import RollUp
+from hearth_hub.readings.service import now_of
 from hearth_hub.report.service import report
 from hearth_hub.savings import repository as ledger
 from hearth_hub.savings.repository import DayRow
@@ -119,7 +120,7 @@ def day_ahead() -> list[PricePoint]:
 
 
 def send(ingest: Ingest, what: str, message: Any) -> None:
-    ingest.store([Incoming(f"hearth/anna/{what}", encode(message))])
+    ingest.store([open_message(Incoming(f"hearth/anna/{what}", encode(message)), ManualClock(NOW_S))])
 
 
 @pytest.fixture
@@ -160,6 +161,12 @@ async def api(seeded: str) -> AsyncIterator[httpx.AsyncClient]:
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://hub") as client,
     ):
         yield client
+
+
+async def rolled_up(url: str) -> None:
+    """Do what the worker would do with what is stored."""
+    async with new_pool(url) as pool, pool.connection() as connection:
+        await RollUp().everything(connection)
 
 
 class Listener:
@@ -238,6 +245,7 @@ async def test_series_are_means_and_holes_are_null(api: httpx.AsyncClient, seede
             " and r.at >= %s and r.at < %s",
             [START + timedelta(hours=13), START + timedelta(hours=14)],
         )
+    await rolled_up(seeded)
     span = {"start_ms": round((START + timedelta(hours=12)).timestamp() * 1000), "step_s": 3600}
     span["end_ms"] = span["start_ms"] + 9 * 3_600_000
     series = (await api.get("/api/homes/anna/series", params=span)).json()
@@ -247,6 +255,34 @@ async def test_series_are_means_and_holes_are_null(api: httpx.AsyncClient, seede
     assert series["pv_w"][0] == pytest.approx(2960, rel=0.02)
     assert series["heat_pump_w"] == [None] * 9
     assert series["start_ms"] == span["start_ms"]
+
+
+async def test_a_fine_step_is_read_over_hours_and_refused_over_a_day(api: httpx.AsyncClient) -> None:
+    """Single readings are found by their instant, among those of all homes."""
+    start_ms = round((START + timedelta(hours=12)).timestamp() * 1000)
+    span = {"start_ms": start_ms, "end_ms": start_ms + 3_600_000, "step_s": 50}
+    series = (await api.get("/api/homes/anna/series", params=span)).json()
+    assert series["load_w"][:7] == [600.0, *[None] * 5, 600.0], "a reading each five minutes"
+    for wrong, field in (({"step_s": 90}, "step_s"), ({"step_s": 60, "start_ms": start_ms - 5}, "start_ms")):
+        span = {"start_ms": start_ms, "end_ms": start_ms + 86_400_000} | wrong
+        answer = await api.get("/api/homes/anna/series", params=span)
+        assert answer.status_code == 422
+        assert answer.json()["error"]["field"] == field
+
+
+async def test_the_energy_of_each_local_day(api: httpx.AsyncClient, seeded: str) -> None:
+    await rolled_up(seeded)
+    span = {"from_ms": round((START + timedelta(hours=5)).timestamp() * 1000), "to_ms": round(NOW_S * 1000)}
+    found = (await api.get("/api/homes/anna/energy", params=span)).json()
+    # Berlin is two hours ahead: the first day has begun before the record, the last one is running
+    assert found["day"] == ["2016-04-04", "2016-04-05", "2016-04-06", "2016-04-07"]
+    assert found["start_ms"][0] == round(START.timestamp() * 1000) - 7_200_000
+    assert found["import_wh"][1:3] == [7200.0, 7200.0]
+    assert found["export_wh"][1:3] == [2400.0, 2400.0]
+    assert found["pv_wh"][1] == pytest.approx(3000 * 24 / math.pi, rel=0.01)
+    assert found["battery_charge_wh"][1] == 0
+    assert found["ev_wh"][1] == pytest.approx(4000)
+    assert found["heat_pump_wh"] == [None] * 4
 
 
 @pytest.mark.parametrize(
@@ -262,6 +298,8 @@ async def test_series_are_means_and_holes_are_null(api: httpx.AsyncClient, seede
         ("/api/homes/anna/series?start_ms=a&end_ms=1", 422, "start_ms"),
         ("/api/homes/anna/series?start_ms=0&end_ms=86400000&step_s=1", 422, "step_s"),
         ("/api/homes/anna/events?limit=0", 422, "limit"),
+        ("/api/homes/anna/energy?from_ms=2&to_ms=2", 422, "to_ms"),
+        ("/api/homes/anna/energy?from_ms=0&to_ms=99999999999", 422, "to_ms"),
     ],
 )
 async def test_a_wrong_request_names_field_and_value(
@@ -528,7 +566,7 @@ async def test_the_hubs_naive_forecast_is_preferred_to_the_agents(seeded: str) -
         send(Ingest(connection, ManualClock(NOW_S)), "forecast", forecast(round(NOW_S * 1000), "seasonal-naive"))
     async with new_pool(seeded) as pool, pool.connection() as connection:
         home = await get_home(connection, "anna")
-        await roll_up(connection, home)
+        await RollUp(home.id).everything(connection)
         found = await look_ahead(connection, home, NOW_S)
     assert not found.from_agent
     assert found.load.p50_w[4 * 12] == pytest.approx(2600, rel=0.05), "the car charges at 18:00, as on every day"

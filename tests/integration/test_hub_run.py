@@ -21,7 +21,7 @@ import pytest
 
 from hearth_core.clock import RealClock
 from hearth_core.messages import DeviceBatch, Readings, encode
-from hearth_hub.ingest.service import Incoming, Ingest
+from hearth_hub.ingest.service import Incoming, Ingest, open_message
 
 
 class Mosquitto(Protocol):
@@ -215,7 +215,8 @@ def seed(postgres_url: str) -> None:
     batch = DeviceBatch(device="grid", at_ms=[1, 2, 3], points={"power_w": [1, 2, 3]}, produced=3)
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         record = encode(Readings(epoch="0" * 16, seq=1, batches=[batch]))
-        Ingest(connection, RealClock()).store([Incoming("hearth/anna/readings", record)])
+        opened = open_message(Incoming("hearth/anna/readings", record), RealClock())
+        Ingest(connection, RealClock()).store([opened])
 
 
 @pytest.mark.timeout(90)

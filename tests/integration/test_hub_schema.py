@@ -55,7 +55,7 @@ def test_the_primary_keys_are_what_the_tables_declare(connection: Connection) ->
         "alter table home alter column state set default 'well'",
         "alter table price alter column step_s drop not null",
         "alter table device drop constraint device_home_id_device_key",
-        "comment on column home.stale_from is 'something else'",
+        "comment on column device.kind is 'something else'",
         "drop table plan_step",
     ],
 )
@@ -69,8 +69,8 @@ def test_a_database_that_is_up_to_date_is_recognised_without_alembic(postgres_ur
     assert migrations.newest_revision() == script.get_current_head()
     assert migrations.is_up_to_date(postgres_url)
     with psycopg.connect(postgres_url) as connection:
-        connection.execute("update alembic_version set version_num = '0001'")
-        connection.execute("drop table plan_step")
+        connection.execute("update alembic_version set version_num = '0003'")
+        connection.execute("drop table reading_1min, reading_15min, reading_1day, stale_day")
     assert not migrations.is_up_to_date(postgres_url)
     migrate(postgres_url)
     assert migrations.is_up_to_date(postgres_url)

@@ -16,8 +16,9 @@ from hearth_core.points import DeviceKind
 from hearth_core.site import Limits, Site, Tariff
 from hearth_hub.database.pool import new_pool
 from hearth_hub.homes.service import get_home
-from hearth_hub.ingest.service import Incoming, Ingest
-from hearth_hub.readings.service import history, roll_up
+from hearth_hub.ingest.service import Incoming, Ingest, open_message
+from hearth_hub.readings.roll_up import RollUp
+from hearth_hub.readings.service import history
 from hearth_hub.worker import training
 from hearth_models.forecasting import OnnxForecaster, Place
 
@@ -57,12 +58,10 @@ def seed(url: str, days: int) -> float:
     end_s = (START + timedelta(days=days)).timestamp()
     birth = Birth(session="s", at_ms=0, epoch="0" * 16, software="1", site=site, devices=devices)
     with psycopg.connect(url, autocommit=True) as connection:
-        Ingest(connection, ManualClock(end_s)).store(
-            [
-                Incoming("hearth/anna/birth", encode(birth)),
-                Incoming("hearth/anna/readings", encode(Readings(epoch="0" * 16, seq=1, batches=batches))),
-            ]
-        )
+        clock = ManualClock(end_s)
+        record = Readings(epoch="0" * 16, seq=1, batches=batches)
+        messages = [Incoming("hearth/anna/birth", encode(birth)), Incoming("hearth/anna/readings", encode(record))]
+        Ingest(connection, clock).store([open_message(one, clock) for one in messages])
     return end_s
 
 
@@ -73,7 +72,7 @@ async def test_two_weeks_of_history_become_two_models_that_forecast(postgres_url
     async with new_pool(postgres_url) as pool, pool.connection() as connection:
         home = await get_home(connection, "anna")
         assert not await training.is_due(connection, home, now_s), "nothing has been rolled up yet"
-        await roll_up(connection, home)
+        await RollUp().everything(connection)
         assert await training.is_due(connection, home, now_s)
         deliveries = await training.train_home(connection, home, now_s)
         assert not await training.is_due(connection, home, now_s), "trained again at every look"
@@ -97,6 +96,6 @@ async def test_a_training_that_cannot_succeed_says_why(postgres_url: str) -> Non
     now_s = seed(postgres_url, 2)
     async with new_pool(postgres_url) as pool, pool.connection() as connection:
         home = await get_home(connection, "anna")
-        await roll_up(connection, home)
+        await RollUp().everything(connection)
         with pytest.raises(PermanentError, match=r"training load: .*not enough"):
             await training.train_home(connection, home, now_s)

@@ -33,7 +33,8 @@ app = typer.Typer(
 
 Settings come from the environment: HEARTH_HUB_DATABASE_URL (unset = a PostgreSQL of its own), HEARTH_HUB_DATA_DIR
 (.data/hub), HEARTH_HUB_MQTT_URL (mqtt://127.0.0.1:1883), HEARTH_HUB_HOST, HEARTH_HUB_PORT (8000),
-HEARTH_HUB_PRICES_FILE, HEARTH_HUB_PRICES_ZONE (NL).
+HEARTH_HUB_PRICES_FILE, HEARTH_HUB_PRICES_ZONE (NL), HEARTH_HUB_RAW_DAYS (90: how long single readings are kept;
+0 = for ever), HEARTH_HUB_MINUTE_DAYS (400: the same for means of a minute; quarter-hours and days stay).
 
 Example: `HEARTH_HUB_PRICES_FILE=prices.csv.gz hearth-hub run`""",
 )
@@ -122,12 +123,14 @@ def worker() -> None:
     from hearth_hub.settings import load_settings
     from hearth_hub.worker.process import Worker
     from hearth_hub.worker.publisher import Publisher
+    from hearth_hub.worker.retention import Retention
 
     settings = load_settings()
     url = _given_database(settings)
     points = read_prices(settings.prices_file) if settings.prices_file else []
     publisher = Publisher(settings.broker, load_key(settings.data_dir))
-    work = Worker(url, clock_from_environment(), publisher, settings.prices_zone, points)
+    retention = Retention(settings.raw_days, settings.minute_days)
+    work = Worker(url, clock_from_environment(), publisher, settings.prices_zone, points, retention=retention)
     wait_for_supervisor()
 
     async def until_stopped() -> None:

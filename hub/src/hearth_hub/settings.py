@@ -11,6 +11,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from hearth_core.errors import ConfigError
 from hearth_hub.mqtt import Broker
 
+LATE_DAYS = 15
+"""What is measured may come this late, and still ends up in every aggregate."""
+
 
 class Settings(BaseSettings):
     """One class for every process of the hub."""
@@ -29,6 +32,18 @@ class Settings(BaseSettings):
     """Day-ahead prices: CSV (also .gz) with ``timestamp_utc,price_eur_per_mwh``."""
     prices_zone: str = "NL"
     """The bidding zone of that file; homes of other zones see no prices from it."""
+
+    raw_days: Annotated[int, Field(ge=0)] = 90
+    """How many days single readings are kept; 0 = for ever. More than 15: a home may come back after a week."""
+    minute_days: Annotated[int, Field(ge=0)] = 400
+    """How many days the means of minutes are kept; 0 = for ever. Quarter-hours and days are always kept."""
+
+    @field_validator("raw_days", "minute_days")
+    @classmethod
+    def _longer_than_what_comes_late(cls, value: int) -> int:
+        if 0 < value <= LATE_DAYS:
+            raise ValueError(f"use 0 (for ever) or more than {LATE_DAYS} days")
+        return value
 
     @field_validator("mqtt_url")
     @classmethod

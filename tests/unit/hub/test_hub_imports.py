@@ -11,7 +11,7 @@ import pytest
 HEAVY = ("sqlmodel", "sqlalchemy", "alembic", "sklearn", "scipy", "skl2onnx", "onnx", "onnxruntime", "pandas")
 PARTS = {
     "hearth_hub.serve": (*HEAVY, "highspy", "websockets"),
-    "hearth_hub.ingest.process": (*HEAVY, "highspy", "fastapi", "numpy", "uvicorn"),
+    "hearth_hub.ingest.process": (*HEAVY, "highspy", "fastapi", "uvicorn"),
     "hearth_hub.worker.process": (*HEAVY, "fastapi", "uvicorn"),
     "hearth_hub.supervisor": (*HEAVY, "highspy", "fastapi", "uvicorn", "numpy"),
     "hearth_hub.cli": (*HEAVY, "highspy", "fastapi", "uvicorn", "numpy", "pydantic", "psycopg", "asyncio"),

@@ -177,9 +177,19 @@ class Stale(_Table, table=True):
     __table_args__ = ({"comment": "spans of readings that the aggregates have not taken in yet"},)
 
     id: int | None = _number(BigInteger)
-    home_id: int = _column(Integer, of="home")
+    # no foreign key: to check it would lock the home's row at every commit of ingest, which has just looked it up
+    home_id: int = _column(Integer)
     from_at: datetime = _column(_INSTANT)
     until_at: datetime = _column(_INSTANT, comment="the newest reading of the span itself")
+
+
+class StaleDay(_Table, table=True):
+    """A day of a home whose readings `reading_1day` has not taken in yet; marked by the roll-up of shorter buckets."""
+
+    __table_args__ = ({"comment": "days that reading_1day has not taken in yet"},)
+
+    home_id: int = _column(Integer, key=True, of="home")
+    at: datetime = _column(_INSTANT, key=True)
 
 
 class DeadLetter(_Table, table=True):
@@ -340,6 +350,36 @@ Latest = create_model(
     at=(datetime, _column(_INSTANT)),
     **_point_columns(),
 )
+
+
+def _aggregate_columns() -> dict[str, Any]:
+    """Return the mean of every gauge, the last of every state, and first, last and largest of every counter."""
+    columns: dict[str, Any] = {}
+    for name, point in POINTS.items():
+        is_counter = point.point_class is PointClass.COUNTER
+        names = [f"{name}_first", f"{name}_last", f"{name}_top"] if is_counter else [name]
+        columns |= {one: (float | None, _column(_POINT_TYPES[point.point_class], None)) for one in names}
+    return columns
+
+
+def _aggregate(name: str, text: str) -> Any:  # noqa: ANN401  a class made here
+    return create_model(
+        name,
+        __base__=_Table,
+        __module__=__name__,
+        __doc__=text,
+        __cls_kwargs__={"table": True},
+        device_id=(int, _column(Integer, key=True)),
+        at=(datetime, _column(_INSTANT, key=True)),
+        readings=(int, _column(Integer)),
+        **_aggregate_columns(),
+    )
+
+
+# (device_id, at): what is read is one home's span. With TimescaleDB these are continuous aggregates of the same names.
+ReadingMinute = _aggregate("Reading_1min", "What a device measured in a minute.")
+ReadingQuarter = _aggregate("Reading_15min", "What a device measured in a quarter-hour, from its minutes.")
+ReadingDay = _aggregate("Reading_1day", "What a device measured in a day (UTC), from its quarter-hours.")
 
 METADATA = SQLModel.metadata
 """What Alembic compares the database with."""

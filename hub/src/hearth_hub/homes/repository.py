@@ -58,6 +58,12 @@ async def find_home(connection: Connection, agent: str) -> Home | None:
     return _home(row) if row else None
 
 
+async def homes_of(connection: Connection, ids: list[int]) -> dict[int, Home]:
+    """Return some homes by id."""
+    cursor = await connection.execute(f"select {_HOME} from home where id = any(%s)", [ids])  # noqa: S608
+    return {row[0]: _home(row) for row in await cursor.fetchall()}
+
+
 async def list_devices(connection: Connection, home_id: int) -> list[Device]:
     """Return the devices of a home."""
     cursor = await connection.execute(

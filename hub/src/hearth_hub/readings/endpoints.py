@@ -1,4 +1,4 @@
-"""GET now, series and live of a home."""
+"""GET now, series, energy and live of a home."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from fastapi.responses import StreamingResponse
 from hearth_hub.doors import DbConnection, TheClock, TheSpan, answer, clock_of, pool_of
 from hearth_hub.homes.service import get_home
 from hearth_hub.readings import service
+from hearth_hub.readings.days import daily_energies
 from hearth_hub.readings.live import live
-from hearth_hub.readings.schemas import Now, Series
+from hearth_hub.readings.schemas import Energies, Now, Series
+
+_LATEST_MS = 253_000_000_000_000  # in the year 9987: the calendar ends soon after
 
 router = APIRouter(prefix="/api/homes/{home}", tags=["readings"])
 
@@ -29,6 +32,17 @@ async def get_series(
     """Return flows over time, columnar."""
     found = await get_home(connection, home)
     return answer(await service.series(connection, found, span.start_ms, span.end_ms, step_s))
+
+
+@router.get("/energy", responses={200: {"model": Energies}})
+async def get_energy(
+    home: str,
+    connection: DbConnection,
+    from_ms: Annotated[int, Query(ge=0, le=_LATEST_MS)],
+    to_ms: Annotated[int, Query(ge=0, le=_LATEST_MS)],
+) -> Response:
+    """Return the energies of each local day that touches a span, columnar; null is missing."""
+    return answer(await daily_energies(connection, await get_home(connection, home), from_ms, to_ms))
 
 
 @router.get("/live", response_class=StreamingResponse)

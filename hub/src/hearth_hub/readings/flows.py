@@ -27,7 +27,8 @@ class Flows:
     """The power flows of a home, each of shape (n,) [W]; NaN where missing or where there is no such device.
 
     Grid + = import, PV + = production, battery + = discharge; load, EV and heat pump + = consumption. The load is what
-    crosses the busbar into the house: grid + AC power of everything that generates or stores.
+    crosses the busbar into the house: grid + AC power of everything that generates or stores. The state of charge is
+    the mean of those that are known.
     """
 
     grid_w: FloatArray
@@ -48,7 +49,8 @@ _CONSUMERS = (DeviceKind.EV_CHARGER, DeviceKind.HEAT_PUMP)
 def compose(devices: Iterable[Measured], n_steps: int) -> Flows:
     """Add up the devices of a home.
 
-    A sum with a missing part is missing: half a home's power is a wrong number, not an approximate one.
+    A sum with a missing part is missing: half a home's power is a wrong number, not an approximate one. The roll-up
+    does the same in SQL.
     """
     by_kind: dict[str | None, list[Measured]] = {}
     for device in devices:
@@ -61,7 +63,6 @@ def compose(devices: Iterable[Measured], n_steps: int) -> Flows:
     grid_w = total((DeviceKind.GRID_METER, "power_w"))
     sources_w = [device.power_w for kind in _SOURCES for device in by_kind.get(kind, [])]
     charges = [device.soc_percent for kind in _SOURCES for device in by_kind.get(kind, [])]
-    known = [soc for soc in charges if np.isfinite(soc).any()]
     load_w = grid_w + np.sum(sources_w, axis=0) if sources_w else grid_w
     consumers_w = [device.power_w for kind in _CONSUMERS for device in by_kind.get(kind, [])]
     return Flows(
@@ -71,6 +72,13 @@ def compose(devices: Iterable[Measured], n_steps: int) -> Flows:
         load_w=load_w,
         ev_w=total((DeviceKind.EV_CHARGER, "power_w")),
         heat_pump_w=total((DeviceKind.HEAT_PUMP, "power_w")),
-        soc_percent=np.mean(known, axis=0) if known else np.full(n_steps, np.nan),
+        soc_percent=_mean_of_known(charges, n_steps),
         house_w=load_w - np.sum(consumers_w, axis=0) if consumers_w else load_w,
     )
+
+
+def _mean_of_known(charges: list[FloatArray], n_steps: int) -> FloatArray:
+    """Average charges: an inverter without a battery has none."""
+    table = np.array(charges) if charges else np.full((1, n_steps), np.nan)
+    known = np.isfinite(table).sum(axis=0)
+    return np.where(known > 0, np.nan_to_num(table).sum(axis=0) / np.maximum(known, 1), np.nan)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 from pydantic import BaseModel
 
 
@@ -56,3 +58,18 @@ class Series(BaseModel):
     ev_w: list[float | None]
     heat_pump_w: list[float | None]
     soc_percent: list[float | None]
+
+
+class Energies(BaseModel):
+    """Energies of local days [Wh]; null is missing. The running day is what it has brought so far."""
+
+    timezone: str
+    day: list[dt.date]
+    start_ms: list[int]
+    import_wh: list[float | None]
+    export_wh: list[float | None]
+    pv_wh: list[float | None]
+    battery_charge_wh: list[float | None]
+    battery_discharge_wh: list[float | None]
+    ev_wh: list[float | None]
+    heat_pump_wh: list[float | None]

@@ -14,6 +14,7 @@ from hearth_hub.homes.repository import Home, list_devices
 from hearth_hub.plans.repository import latest_version
 from hearth_hub.prices.service import price_now
 from hearth_hub.readings import repository
+from hearth_hub.readings.aggregates import MINUTE, QUARTER, Width
 from hearth_hub.readings.flows import Flows, Measured, compose
 from hearth_hub.readings.repository import QUARTER_COLUMNS, QUARTER_S, LatestReading
 from hearth_hub.timing import instant, instant_s, milliseconds, speed_of
@@ -28,6 +29,8 @@ _MOST_STEPS = 20_000
 SERIES = ("grid_w", "pv_w", "battery_w", "load_w", "ev_w", "heat_pump_w", "soc_percent")
 # From this span on whole quarter-hours are read instead of single readings.
 _LONG = timedelta(days=2)
+# What no aggregate has is read from single readings, and that costs the more the more homes there are.
+_LONGEST_RAW = timedelta(hours=6)
 
 
 def silent_after_s(clock: Clock) -> float:
@@ -103,19 +106,39 @@ class Steps:
 
 
 async def measured(connection: Connection, home: Home, start: datetime, n_steps: int, step_s: int) -> Steps:
-    """Average the readings of a home into steps."""
-    devices = await list_devices(connection, home.id)
+    """Average what a home measured into steps.
+
+    Raises:
+        RequestError: The steps are not made of whole minutes, and there are more than six hours of them.
+    """
     end = start + timedelta(seconds=step_s * n_steps)
-    table = np.full((len(devices), n_steps, 6), np.nan)
+    source = _source(start, end, step_s)
+    devices = await list_devices(connection, home.id)
+    table = np.full((len(devices), 4, n_steps), np.nan)
+    counters = np.full((len(devices), 2, n_steps), np.nan)
     places = {device.id: place for place, device in enumerate(devices)}
-    for step, device_id, *values in await repository.bins(connection, list(places), start, end, step_s):
-        table[places[device_id], step] = [np.nan if value is None else value for value in values]
-    parts = [
-        Measured(device.kind, *(table[place, :, column] for column in range(4))) for place, device in enumerate(devices)
-    ]
+    for found in await repository.bins(connection, list(places), start, end, step_s, source):
+        place = places[found.device_id]
+        table[place][:, found.steps] = found.means
+        counters[place][:, found.steps] = found.counters_wh
+    parts = [Measured(device.kind, *table[place]) for place, device in enumerate(devices)]
     meters = [place for place, device in enumerate(devices) if device.kind == "grid_meter"]
-    counters = table[meters, :, 4:].sum(axis=0) if meters else np.full((n_steps, 2), np.nan)
-    return Steps(compose(parts, n_steps), counters[:, 0], counters[:, 1])
+    counted = counters[meters].sum(axis=0) if meters else np.full((2, n_steps), np.nan)
+    return Steps(compose(parts, n_steps), counted[0], counted[1])
+
+
+def _source(start: datetime, end: datetime, step_s: int) -> Width | None:
+    """Choose the longest buckets that steps are made of; None = single readings."""
+    for width in (QUARTER, MINUTE):
+        if step_s % width.seconds == 0 and start.timestamp() % width.seconds == 0:
+            return width
+    if end - start <= _LONGEST_RAW:
+        return None
+    if step_s % MINUTE.seconds:
+        remedy = "Use whole minutes (60, 120, ...), or ask for at most six hours."
+        raise RequestError("step_s", step_s, f"steps of {step_s} s are too fine for so long a span", remedy)
+    remedy = "Begin at a whole minute, or ask for at most six hours."
+    raise RequestError("start_ms", milliseconds(start), "start_ms is not a whole minute", remedy)
 
 
 async def history(connection: Connection, home: Home, until_s: float, days: int) -> tuple[History, History]:
@@ -132,24 +155,6 @@ async def history(connection: Connection, home: Home, until_s: float, days: int)
     columns = await _from_quarters(connection, home, instant_s(start_s), days * 96, QUARTER_S)
     load_w, pv_w = np.maximum(columns["load_w"], 0.0), np.maximum(columns["pv_w"], 0.0)
     return History(start_s, QUARTER_S, load_w), History(start_s, QUARTER_S, pv_w)
-
-
-async def roll_up(connection: Connection, home: Home) -> None:
-    """Bring the quarter-hours of a home up to what has been stored since the last time."""
-    async with connection.transaction():
-        claimed = await repository.take_stale(connection, home.id)
-        if claimed is None:
-            return
-        start_s = claimed[0].timestamp() // QUARTER_S * QUARTER_S
-        n_steps = int((claimed[1].timestamp() - start_s) // QUARTER_S) + 1
-        flows = (await measured(connection, home, instant_s(start_s), n_steps, QUARTER_S)).flows
-        table = np.stack([getattr(flows, name) for name in QUARTER_COLUMNS], axis=1)
-        rows = [
-            (instant_s(start_s + step * QUARTER_S), *(None if np.isnan(value) else float(value) for value in values))
-            for step, values in enumerate(table)
-            if np.isfinite(values).any()
-        ]
-        await repository.upsert_quarters(connection, home.id, rows)
 
 
 async def _from_quarters(

@@ -12,9 +12,10 @@ from hearth_hub.database.pool import Connection
 from hearth_hub.forecasts.service import accuracy
 from hearth_hub.homes.repository import Home, list_devices
 from hearth_hub.plans.repository import figures
-from hearth_hub.readings import repository as readings
-from hearth_hub.readings.service import roll_up
-from hearth_hub.savings.service import local_days, reckon
+from hearth_hub.readings import energy as readings
+from hearth_hub.readings.days import local_days
+from hearth_hub.readings.roll_up import RollUp
+from hearth_hub.savings.service import reckon
 
 _SHORTEST_DAY = timedelta(minutes=15)
 _MONEY = ("realised", "no_battery", "self_consumption", "night_timer", "perfect_foresight", "regret")
@@ -22,7 +23,7 @@ _MONEY = ("realised", "no_battery", "self_consumption", "night_timer", "perfect_
 
 async def report(connection: Connection, home: Home, start: datetime, end: datetime) -> dict[str, Any]:
     """Return the report of a span; what cannot be told is None."""
-    await roll_up(connection, home)
+    await RollUp(home.id).everything(connection)
     reconciliation = await reconcile(connection, home.agent)
     forecast = await accuracy(connection, home, start, end)
     plans = await figures(connection, home.id, start, end)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from datetime import date, datetime, timedelta
 
 import numpy as np
 
@@ -14,6 +12,7 @@ from hearth_hub.database.pool import Connection
 from hearth_hub.homes.repository import Home
 from hearth_hub.plans.repository import first_issued, rule_days
 from hearth_hub.prices.service import day_ahead, tariff_prices
+from hearth_hub.readings.days import local_days
 from hearth_hub.readings.service import Steps, measured
 from hearth_hub.savings import repository
 from hearth_hub.savings.repository import DayRow
@@ -39,25 +38,16 @@ class Reckoning:
     measured: float
 
 
-def local_days(timezone: str, start: datetime, end: datetime) -> Iterator[tuple[date, datetime, datetime]]:
-    """Yield each local day that touches a span, as (day, its start, its end); a day may have 23 or 25 hours."""
-    zone = ZoneInfo(timezone)
-    day = start.astimezone(zone).date()
-    while (begin := datetime.combine(day, time(), zone).astimezone(UTC)) < end:
-        following = day + timedelta(days=1)
-        yield day, begin, datetime.combine(following, time(), zone).astimezone(UTC)
-        day = following
-
-
 async def reckon(connection: Connection, home: Home, start: datetime, end: datetime) -> Reckoning | None:
     """Return what a span cost; None where prices or too many readings are missing.
 
     Args:
         connection: Database.
         home: Home with a site.
-        start: Start of the span.
+        start: Start of the span; floored to the minute.
         end: End of the span, at most a day or so later; floored to whole steps.
     """
+    start = instant_s(start.timestamp() // 60 * 60)
     n_steps = int((end - start).total_seconds() // STEP_S)
     if home.site is None or n_steps < 1:
         return None

@@ -1,0 +1,135 @@
+"""A home whose inverter an agent steers by force, for what happens to the device when the agent stands still.
+
+The house is simulated (its Modbus servers live in the harness) on a clock that runs ten times as fast: the inverter's
+watchdog of 60 s has then fired after 6 s. No hub hears of this home.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.faults.background import Background
+from tests.faults.home import AGENT, KEY
+from tests.faults.processes import Part
+
+from hearth_agent.files import write_durably
+from hearth_core.clock import ClockConductor
+from hearth_core.messages import Mode, Plan, Slot
+from hearth_core.signing import public_key_text, seal
+from hearth_sim.recorded import parse_instant
+from hearth_sim.testing import HouseOptions, RunningHouse, running_house
+
+SPEED = 10.0
+_START_S = parse_instant("2016-04-04T01:00:00Z")
+_FORCED, _OWN = 3, 0
+_NAME = "steered"
+
+
+class SteeredHome:
+    """The agent and what its inverter does."""
+
+    def __init__(self, agent: Part, house: RunningHouse, background: Background) -> None:
+        self.agent = agent
+        self._house, self._background = house, background
+
+    def forced(self) -> bool:
+        """Tell whether the inverter follows orders now."""
+        return self._background.run(self._mode()) == _FORCED
+
+    def in_own_mode(self) -> bool:
+        """Tell whether the inverter is on its own now."""
+        return self._background.run(self._mode()) == _OWN
+
+    def reversions(self) -> int:
+        """Return how often the inverter's watchdog fired."""
+        return self._house.house.storage.reversions
+
+    async def _mode(self) -> int:
+        self._house.house.advance()
+        return self._house.house.storage.mode
+
+
+@contextlib.contextmanager
+def steered_home(folder: Path, background: Background) -> Iterator[SteeredHome]:
+    """Run it while the block lasts; its agent charges the battery from the grid."""
+    folder.mkdir(parents=True, exist_ok=True)
+    conductor = ClockConductor(folder / "clock", _START_S)
+    with _house(background, conductor) as house:
+        write_durably(folder / "data" / "plan.sealed", seal(_plan(), KEY))
+        config = folder / "agent.yaml"
+        config.write_text(_config(house.ports))
+        environment = {"HEARTH_CLOCK": f"file:{folder / 'clock'}"}
+        agent = Part(_NAME, [*AGENT, "run", "--config", str(config)], folder / "agent.log", environment)
+        conductor.set_speed(SPEED)
+        agent.start()
+        try:
+            yield SteeredHome(agent, house, background)
+        finally:
+            agent.stop()
+
+
+@contextlib.contextmanager
+def _house(background: Background, conductor: ClockConductor) -> Iterator[RunningHouse]:
+    block = running_house(conductor.clock, options=HouseOptions(soc_percent=50.0))
+    house = background.run(block.__aenter__())
+    try:
+        yield house
+    finally:
+        background.run(block.__aexit__(None, None, None))
+
+
+def _config(ports: dict[str, int]) -> str:
+    return textwrap.dedent(f"""
+        agent: {_NAME}
+        data_dir: data
+        poll_s: 5
+        control_s: 5
+        hub: {{mqtt_url: "mqtt://127.0.0.1:9", public_key: "{public_key_text(KEY)}"}}
+        site:
+          name: {_NAME}
+          timezone: Europe/Berlin
+          latitude: 47.7
+          longitude: 9.2
+          price_zone: DE-LU
+          limits: {{main_fuse_a: 35}}
+          tariff: {{}}
+          battery: {{capacity_wh: 10000, max_charge_w: 5000, max_discharge_w: 5000}}
+        devices:
+          - {{id: grid, profile: eastron-sdm630, host: 127.0.0.1, port: {ports["grid"]}}}
+          - {{id: inverter, profile: sunspec-hybrid, host: 127.0.0.1, port: {ports["inverter"]}, controlled: true}}
+        """)
+
+
+def _plan() -> Plan:
+    start_ms = int(_START_S * 1000)
+    slots = [
+        Slot(
+            start_ms=start_ms + 900_000 * i,
+            mode=Mode.CHARGE_FROM_GRID,
+            reason="the scenario wants it",
+            power_w=2_000.0,
+            import_eur_per_kwh=0.2,
+            export_eur_per_kwh=0.1,
+            marginal_eur_per_kwh=0.3,
+            load_w=500.0,
+            pv_w=0.0,
+            battery_w=0.0,
+            grid_w=0.0,
+            soc_percent=50.0,
+        )
+        for i in range(96)
+    ]
+    end_ms = start_ms + 96 * 900_000
+    return Plan(
+        home=_NAME,
+        version=1,
+        issued_ms=start_ms,
+        valid_from_ms=start_ms,
+        valid_until_ms=end_ms,
+        step_s=900,
+        slots=slots,
+        policy="modes",
+    )
