@@ -96,8 +96,8 @@ def test_duplicates_and_reordering_store_each_reading_once(
 
 def test_the_acknowledgement_never_jumps_over_a_hole(ingest: Door) -> None:
     """Acknowledging the highest instead of the contiguous one would let the agent delete what never came."""
-    assert ingest.store([readings(1), readings(3), readings(4)]) == {"anna": [Ack(epoch=EPOCH, upto=1)]}
-    assert ingest.store([readings(2)]) == {"anna": [Ack(epoch=EPOCH, upto=4)]}
+    assert ingest.store([readings(1), readings(3), readings(4)]) == {"anna": [Ack(epoch=EPOCH, upto=1, ahead=4)]}
+    assert ingest.store([readings(2)]) == {"anna": [Ack(epoch=EPOCH, upto=4, ahead=4)]}
 
 
 def test_a_conflicting_reading_is_a_dead_letter_and_the_first_one_stays(
@@ -118,7 +118,7 @@ def test_a_gap_counts_what_was_dropped_but_not_what_was_stored_before(
     ingest.store([readings(1), readings(2), readings(4)])
     gap = Gap(device="grid", count=6, produced=6, reason="spool full")
     acks = ingest.store([message(Readings(epoch=EPOCH, seq=1, through=6, gaps=[gap]))])
-    assert acks["anna"] == [Ack(epoch=EPOCH, upto=6)]
+    assert acks["anna"] == [Ack(epoch=EPOCH, upto=6, ahead=6)]
     assert account(connection) == {"produced": 6, "stored": 3, "gaps": 3, "dead_lettered": 0}
     ingest.store([readings(5), readings(7)])
     assert account(connection) == {"produced": 7, "stored": 4, "gaps": 3, "dead_lettered": 0}
@@ -163,7 +163,7 @@ def test_poison_is_kept_as_a_dead_letter_and_the_watermark_moves_on(
 ) -> None:
     """One bad record must neither stop the home's stream nor vanish."""
     acks = ingest.store([Incoming("hearth/anna/readings", payload), Incoming("hearth/anna/nonsense", b"{}")])
-    assert acks == ({"anna": [Ack(epoch=EPOCH, upto=acked)]} if acked else {})
+    assert acks == ({"anna": [Ack(epoch=EPOCH, upto=acked, ahead=acked)]} if acked else {})
     letters = connection.execute("select agent, raw, readings from dead_letter order by id").fetchall()
     assert sorted(letters) == sorted([("anna", payload, dead), ("anna", b"{}", 0)])
     if dead:
@@ -185,7 +185,7 @@ def test_a_message_the_database_refuses_does_not_stop_the_others(
     """PostgreSQL refuses the NUL character in text; retrying such a batch for ever would stop every home."""
     event = b'{"at_ms":1,"level":"info","kind":"x","text":"a\\u0000b"}'
     acks = ingest.store([readings(1), Incoming("hearth/anna/event", event), readings(2)])
-    assert acks["anna"][-1] == Ack(epoch=EPOCH, upto=2)
+    assert acks["anna"][-1] == Ack(epoch=EPOCH, upto=2, ahead=2)
     assert connection.execute("select what, raw from dead_letter").fetchall() == [("event", event)]
 
 
@@ -316,7 +316,7 @@ def test_birth_is_answered_with_the_watermark_of_the_database(
     """A hub restored from a backup must be believed, or the readings in between are lost."""
     ingest.store([readings(1), readings(2)])
     born = Incoming("hearth/anna/birth", encode(birth()))
-    assert ingest.store([born])["anna"] == [Ack(epoch=EPOCH, upto=2)]
+    assert ingest.store([born])["anna"] == [Ack(epoch=EPOCH, upto=2, ahead=2)]
     assert connection.execute("select kind from device").fetchone() == ("grid_meter",)
     status = Status(
         state=AgentState.ONLINE,

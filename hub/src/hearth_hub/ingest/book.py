@@ -43,6 +43,16 @@ class Pending:
     counts: Mapping[str, Count]
 
 
+@dataclass(frozen=True)
+class Position:
+    """How far an epoch has come."""
+
+    upto: int = 0
+    """Every record up to it is safe."""
+    ahead: int = 0
+    """The highest record that was seen at all."""
+
+
 @dataclass
 class Book:
     """Watermark, records above it, and accounts of one home and epoch."""
@@ -56,6 +66,11 @@ class Book:
         return through <= self.upto or any(
             item.seq <= seq and through <= item.through for item in self.pending.values()
         )
+
+    @property
+    def position(self) -> Position:
+        """How far the epoch has come."""
+        return Position(self.upto, max([self.upto, *(item.through for item in self.pending.values())]))
 
     def spans(self) -> set[tuple[int, int]]:
         """Return first and last sequence number of every record above the watermark."""

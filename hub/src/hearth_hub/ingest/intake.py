@@ -1,10 +1,15 @@
-"""Messages between the broker's thread and the database's: bounded, so that a slow database slows the broker."""
+"""Messages between the broker's thread and the database's: bounded, and fair to every home.
+
+A slow database slows the broker. A home that sends more than can be stored waits for itself alone: beyond its share its
+messages are let go, which costs nothing, because an agent sends again what nobody acknowledged.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections import deque
+from dataclasses import dataclass, field
 
 from hearth_hub.ingest.records import Record
 from hearth_hub.ingest.service import Opened
@@ -13,11 +18,22 @@ from hearth_hub.ingest.service import Opened
 _MOST_BYTES = 8 * 1024 * 1024
 _BATCH_BYTES = 4 * 1024 * 1024
 _BATCH_READINGS = 20_000
+# An agent has two merged messages and 64 live ones under way at most; twice that is no flood yet.
+_MOST_BYTES_OF_ONE = 1024 * 1024
+_MOST_MESSAGES_OF_ONE = 256
 _OVERHEAD_BYTES = 200
 
 
+@dataclass
+class _Line:
+    """What waits of one home."""
+
+    messages: deque[Opened] = field(default_factory=deque)
+    size: int = 0
+
+
 class Intake:
-    """A queue bounded by bytes, whose end takes out a batch."""
+    """A queue bounded by bytes, in which the homes take turns."""
 
     def __init__(self, most_messages: int) -> None:
         """Make it.
@@ -26,43 +42,51 @@ class Intake:
             most_messages: A batch is complete with so many.
         """
         self._most_messages = most_messages
-        self._messages: deque[Opened] = deque()
-        self._bytes = 0
-        self._readings = 0
+        self._lines: dict[str, _Line] = {}
+        self._turns: deque[str] = deque()
+        self._count = self._bytes = self._readings = 0
         self._changed = threading.Condition()
         self._closed = False
+
+    def has_room(self, agent: str, size: int) -> bool:
+        """Tell whether a home may add a message of some bytes; asked before it is read, which costs more."""
+        line = self._lines.get(agent)
+        if line is None:
+            return True
+        return len(line.messages) < _MOST_MESSAGES_OF_ONE and line.size + size <= _MOST_BYTES_OF_ONE
 
     def put(self, message: Opened) -> None:
         """Add a message; waits while too many bytes wait already."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._bytes < _MOST_BYTES)
-            self._messages.append(message)
-            self._bytes += _size(message)
-            self._readings += _readings(message)
+            line = self._lines.setdefault(message.agent, _Line())
+            if not line.messages:
+                self._turns.append(message.agent)
+            line.messages.append(message)
+            line.size += _size(message)
+            self._note(message, 1)
             self._changed.notify_all()
 
     def take(self, timeout_s: float, due_s: float) -> list[Opened]:
-        """Return the next batch; empty when nothing came.
+        """Return the next batch, of every home in turn; empty when nothing came.
 
         Args:
             timeout_s: How long to wait for a first message.
             due_s: Until when (monotonic) more messages are waited for, unless the batch is complete before.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or bool(self._messages), timeout_s)
-            if self._messages:
+            self._changed.wait_for(lambda: self._closed or self._count > 0, timeout_s)
+            if self._count:
                 self._changed.wait_for(self._is_complete, max(0.0, due_s - time.monotonic()))
             batch: list[Opened] = []
             size = readings = 0
-            while self._messages and len(batch) < self._most_messages:
+            while self._turns and len(batch) < self._most_messages:
                 if size >= _BATCH_BYTES or readings >= _BATCH_READINGS:
                     break
-                message = self._messages.popleft()
+                message = self._next()
                 size += _size(message)
                 readings += _readings(message)
                 batch.append(message)
-            self._bytes -= size
-            self._readings -= readings
             self._changed.notify_all()
             return batch
 
@@ -72,10 +96,27 @@ class Intake:
             self._closed = True
             self._changed.notify_all()
 
+    def _next(self) -> Opened:
+        agent = self._turns.popleft()
+        line = self._lines[agent]
+        message = line.messages.popleft()
+        line.size -= _size(message)
+        if line.messages:
+            self._turns.append(agent)
+        else:
+            del self._lines[agent]
+        self._note(message, -1)
+        return message
+
+    def _note(self, message: Opened, sign: int) -> None:
+        self._count += sign
+        self._bytes += sign * _size(message)
+        self._readings += sign * _readings(message)
+
     def _is_complete(self) -> bool:
         return (
             self._closed
-            or len(self._messages) >= self._most_messages
+            or self._count >= self._most_messages
             or self._bytes >= _BATCH_BYTES
             or self._readings >= _BATCH_READINGS
         )

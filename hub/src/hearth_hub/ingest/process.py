@@ -18,7 +18,7 @@ from hearth_core import topics
 from hearth_core.clock import Clock
 from hearth_core.messages import Ack, encode
 from hearth_hub.ingest.intake import Intake
-from hearth_hub.ingest.service import Incoming, Ingest, Opened, open_message
+from hearth_hub.ingest.service import Incoming, Ingest, Opened, agent_of, open_message
 from hearth_hub.mqtt import RECEIVE_MAXIMUM, Broker
 
 logger = logging.getLogger(__name__)
@@ -34,6 +34,8 @@ _LONGEST_BACK_OFF_S = 5.0
 # One thread reads messages, the other feeds the database; at Python's usual 5 ms the database would wait for its turn
 # with every piece it is given.
 _SWITCH_S = 0.0005
+_COMPLAIN_S = 60.0
+_MOST_COMPLAINTS = 1000
 _LOOK_S = 0.5  # how often an idle process looks whether it shall stop
 
 
@@ -52,6 +54,7 @@ class IngestProcess:
         self._mqtt.on_disconnect = self._lost
         self._mqtt.on_message = self._take
         self._due_s = 0.0
+        self._complaints = _Complaints()
 
     def stop(self) -> None:
         """Let `run` return; may be called from a signal handler."""
@@ -126,7 +129,30 @@ class IngestProcess:
 
     def _take(self, _: Client, __: object, message: MQTTMessage) -> None:
         incoming = Incoming(message.topic, bytes(message.payload), message.mid, self._connections)
-        self._intake.put(open_message(incoming, self._clock))
+        agent = agent_of(incoming)
+        if self._intake.has_room(agent, len(incoming.payload)):
+            self._intake.put(open_message(incoming, self._clock))
+        else:
+            self._complaints.tell(agent)
+            if message.qos:
+                self._mqtt.ack(message.mid, 1)  # it is not stored, so its agent is told nothing and sends it again
+
+
+class _Complaints:
+    """Says which home sends too much, once a minute each, and never of more homes than a log can bear."""
+
+    def __init__(self) -> None:
+        self._said_s: dict[str, float] = {}
+
+    def tell(self, agent: str) -> None:
+        """Log it, unless that was done a moment ago."""
+        now_s = time.monotonic()
+        if now_s - self._said_s.get(agent, -_COMPLAIN_S) < _COMPLAIN_S:
+            return
+        if len(self._said_s) >= _MOST_COMPLAINTS:
+            self._said_s.clear()
+        self._said_s[agent] = now_s
+        logger.warning("a home sends more than its share; what is beyond it is let go", extra={"home": agent})
 
 
 def _subscriptions(*, shared: bool) -> list[tuple[str, int]]:

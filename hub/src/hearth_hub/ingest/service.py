@@ -15,7 +15,7 @@ from hearth_core import topics
 from hearth_core.clock import Clock, now, now_ms
 from hearth_core.errors import PoisonMessageError
 from hearth_core.messages import Ack, Birth, Event, Forecast, Gap, Status, decode
-from hearth_hub.ingest.book import Book
+from hearth_hub.ingest.book import Book, Position
 from hearth_hub.ingest.columns import Gatherer, Rows
 from hearth_hub.ingest.records import Record, read_record
 from hearth_hub.ingest.repository import Connection, books, homes, letters, readings
@@ -62,6 +62,12 @@ class Opened:
     content: Record | Other | DeadLetter
 
 
+def agent_of(incoming: Incoming) -> str:
+    """Return who sent a message; empty when its topic is none of ours."""
+    parsed = topics.parse(incoming.topic)
+    return parsed[0] if parsed else ""
+
+
 def open_message(incoming: Incoming, clock: Clock) -> Opened:
     """Read a message; one that cannot be read becomes a dead letter."""
     agent, what = topics.parse(incoming.topic) or ("", incoming.topic[:200])
@@ -72,7 +78,7 @@ def open_message(incoming: Incoming, clock: Clock) -> Opened:
             return Opened(incoming, agent, read_record(agent, incoming.payload, now_ms(clock) + _EARLY_MS))
         return Opened(incoming, agent, decode(incoming.payload, _KINDS[what]))
     except (PoisonMessageError, KeyError) as error:
-        logger.warning("dead letter from %s: %s", agent, error)
+        logger.info("dead letter from %s: %s", agent, error)
         return Opened(incoming, agent, DeadLetter(agent, what[:200], str(error), incoming.payload))
 
 
@@ -116,18 +122,19 @@ class Ingest:
         refused = [one.content for one in messages if isinstance(one.content, DeadLetter)]
         self._know_homes({one.agent for one in messages if not isinstance(one.content, DeadLetter)})
         asked: set[Key] = set()
-        upto: dict[Key, int] = {}
+        positions: dict[Key, Position] = {}
         if others:
             with self._connection.transaction():
                 asked = self._save_others(others)
-                upto = books.watermarks(self._connection, sorted(asked))
+                positions = books.positions(self._connection, sorted(asked))
         if records or refused:
             with self._connection.transaction():
-                upto |= self._store_records(records, refused)
+                positions |= self._store_records(records, refused)
         acks: Acks = defaultdict(list)
         agents = {self._homes[one.agent]: one.agent for one in messages if one.agent in self._homes}
-        for home, epoch in sorted(asked | upto.keys()):
-            acks[agents[home]].append(Ack(epoch=epoch, upto=upto.get((home, epoch), 0)))
+        for home, epoch in sorted(asked | positions.keys()):
+            found = positions.get((home, epoch), Position())
+            acks[agents[home]].append(Ack(epoch=epoch, upto=found.upto, ahead=found.ahead))
         return acks
 
     def _save_others(self, others: Sequence[tuple[str, Other]]) -> set[Key]:
@@ -157,11 +164,11 @@ class Ingest:
             homes.save_statuses(self._connection, statuses)
         return {(home, birth.epoch) for home, birth in births.items()}
 
-    def _store_records(self, records: Sequence[Record], refused: list[DeadLetter]) -> dict[Key, int]:
+    def _store_records(self, records: Sequence[Record], refused: list[DeadLetter]) -> dict[Key, Position]:
         """Store what is new in the records, and the letters.
 
         Returns:
-            The watermark of every record's epoch, replays too: its sender waits for the acknowledgement that got lost.
+            How far every record's epoch has come, replays too: its sender waits for the acknowledgement that got lost.
         """
         self._know_devices(records)
         keys = {(self._homes[record.agent], record.epoch) for record in records}
@@ -177,7 +184,7 @@ class Ingest:
             books.save_books(self._connection, held, before, self._devices)
         if batch.letters:
             letters.insert_letters(self._connection, now(self._clock), batch.letters)
-        return {key: book.upto for key, book in held.items()}
+        return {key: book.position for key, book in held.items()}
 
     def _know_homes(self, agents: set[str]) -> None:
         if unknown := agents - self._homes.keys():

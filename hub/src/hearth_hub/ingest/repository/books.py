@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 
-from hearth_hub.ingest.book import Account, Book, Count, Pending
+from hearth_hub.ingest.book import Account, Book, Count, Pending, Position
 from hearth_hub.ingest.repository import Connection, Given
 
 Key = tuple[int, str]
@@ -135,13 +135,15 @@ def _save_accounts(
     )
 
 
-def watermarks(connection: Connection, keys: Sequence[Key]) -> dict[Key, int]:
-    """Return up to which record epochs are safe; one that never was here is left out."""
+def positions(connection: Connection, keys: Sequence[Key]) -> dict[Key, Position]:
+    """Return how far epochs have come; one that never was here is left out."""
     rows = connection.execute(
-        f"select w.home_id, w.epoch, w.upto from watermark w join {_KEYS.table} using (home_id, epoch)",  # noqa: S608
+        "select w.home_id, w.epoch, w.upto, (select max(p.through) from pending p"  # noqa: S608
+        " where p.home_id = w.home_id and p.epoch = w.epoch)"
+        f" from watermark w join {_KEYS.table} using (home_id, epoch)",
         [_KEYS.text(keys)],
     )
-    return {(home, epoch): upto for home, epoch, upto in rows}
+    return {(home, epoch): Position(upto, max(upto, ahead or 0)) for home, epoch, upto, ahead in rows}
 
 
 def _counts(item: Pending) -> dict[str, list[int]]:
