@@ -97,7 +97,8 @@ class Hub:
 
     async def acknowledge(self, epoch: str) -> None:
         if self.client is not None and not self.is_mute:
-            answer = encode(Ack(epoch=epoch, upto=self.upto(epoch)))
+            ahead = max(self.stored.get(epoch, set()), default=0)
+            answer = encode(Ack(epoch=epoch, upto=self.upto(epoch), ahead=ahead))
             await self.client.publish("hearth/anna/ack", answer, qos=1)
 
 
@@ -335,6 +336,34 @@ async def test_an_old_copy_of_the_spool_is_sent_under_a_new_epoch(tmp_path: Path
         await until(lambda: home.spool.epoch != epoch)
         await until(lambda: len(hub.readings) == 50)
         await until(lambda: home.spool.acked == home.spool.last_seq)
+
+
+async def test_numbers_of_lost_records_are_not_used_again(tmp_path: Path, mosquitto: object, hub: Hub) -> None:
+    """The hub holds some above its watermark, so its watermark alone does not tell that the file lost them."""
+    home = Home(tmp_path, hub_url(mosquitto))
+    async with living(home):
+        await home.measure(0, 5)
+        await until(lambda: home.spool.acked == 5)
+    copy = (tmp_path / "spool.sqlite").read_bytes()
+    hub.answers = lambda seq: seq != 6
+    home = Home(tmp_path, hub_url(mosquitto))
+    async with living(home):
+        await until(lambda: len(hub.births) == 2)
+        for index in range(5, 10):
+            await home.measure(index, 1)
+            await until(lambda: hub.received[-1].seq == home.spool.last_seq)
+        epoch = home.spool.epoch
+        await until(lambda: max(hub.stored[epoch]) == 10)
+        assert home.spool.acked == 5
+    (tmp_path / "spool.sqlite").write_bytes(copy)
+    hub.answers = lambda _: True
+    home = Home(tmp_path, hub_url(mosquitto))
+    async with living(home):
+        await home.measure(100, 10)
+        await until(lambda: home.spool.epoch != epoch)
+        await until(lambda: home.spool.acked == home.spool.last_seq)
+    assert {("grid", 1_000_000 + 1000 * index) for index in range(100, 110)} <= hub.readings
+    assert max(hub.stored[epoch]) == 10
 
 
 async def test_a_broker_that_is_away_is_tried_at_most_once_a_second(

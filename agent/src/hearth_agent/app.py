@@ -62,7 +62,9 @@ class Agent:
         cap_bytes = int(settings.spool_cap_mb * 1e6)
         path = home.data_dir / "spool.sqlite"
         history_s = settings.history_days * _DAY_S
-        self.spool = Spool(path, clock, self.events, history_s, cap_bytes, settings.flush_s, [*self.devices])
+        self.spool = Spool(
+            path, clock, self.events, history_s, cap_bytes, settings.flush_s, [*self.devices], settings.agent
+        )
         self.pollers = {id_: self._poller(device) for id_, device in self.devices.items()}
         key = home.public_key
         self.plans = PlanStore(home.data_dir / "plan.sealed", settings.agent, key, clock, self.events)
@@ -162,6 +164,7 @@ class Agent:
 
         The first commit comes early: whoever has just started an agent waits for its first values.
         """
+        await self.spool.open()  # at once: a run that is cut off before its first commit is declared from here
         period_s = self._home.settings.flush_s
         wait_s = min(_FIRST_FLUSH_S, period_s)
         while True:

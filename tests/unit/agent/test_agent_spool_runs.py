@@ -45,8 +45,8 @@ def gaps(store: SpoolStore) -> list[Gap]:
     return [gap for message in read_all(store) for gap in message.gaps]
 
 
-def opened(path: Path, now_ms: int) -> SpoolStore:
-    store, trouble = open_store(path, DAY_S, BIG, now_ms, 10_000)
+def opened(path: Path, now_ms: int, agent: str | None = None) -> SpoolStore:
+    store, trouble = open_store(path, DAY_S, BIG, now_ms, agent=agent)
     assert trouble is None
     return store
 
@@ -65,7 +65,7 @@ def test_a_run_that_was_cut_off_is_declared_by_the_next_one(tmp_path: Path) -> N
     assert again.tallies() == [("grid", 2, 2)]  # the word for record 1 came after the last flush
     kill(again, path)
     third = opened(path, START_MS + 3_600_000)
-    assert (gaps(third)[1].from_ms, gaps(third)[1].until_ms) == (START_MS + 25_000, START_MS + 45_000)
+    assert (gaps(third)[1].from_ms, gaps(third)[1].until_ms) == (START_MS + 25_000, START_MS + 3_600_000)
     third.close()
 
 
@@ -103,14 +103,58 @@ def test_a_run_that_was_closed_declares_nothing(tmp_path: Path) -> None:
     assert gaps(opened(path, START_MS + 400_000)) == []
 
 
-def test_a_run_cut_off_before_its_first_flush_is_declared_from_its_start(tmp_path: Path) -> None:
+def test_a_run_cut_off_before_its_first_flush_is_declared_from_the_last_stored_reading(tmp_path: Path) -> None:
     path = tmp_path / "spool.sqlite"
     store = opened(path, START_MS)
     store.append(grid(START_MS), {}, START_MS)
     store.close()
     kill(opened(path, START_MS + 500_000), path)
     (gap,) = gaps(opened(path, START_MS + 502_000))
-    assert (gap.from_ms, gap.until_ms) == (START_MS + 500_000, START_MS + 502_000)
+    assert (gap.from_ms, gap.until_ms) == (START_MS, START_MS + 502_000)
+
+
+def test_the_hole_of_each_device_begins_at_its_own_last_reading(tmp_path: Path) -> None:
+    path = tmp_path / "spool.sqlite"
+    store = opened(path, START_MS)
+    store.append(grid(START_MS) | {"ev": Columns([START_MS + 1_000], {"power_w": [0.0]})}, {}, START_MS + 10_000)
+    store.append(grid(START_MS + 19_000), {}, START_MS + 20_000)
+    kill(store, path)
+    again, _ = open_store(path, DAY_S, BIG, START_MS + 60_000, ["grid", "ev", "new"])
+    found = {gap.device: (gap.from_ms, gap.until_ms) for gap in gaps(again)}
+    until_ms = START_MS + 60_000
+    # nothing is known of the new one: from the oldest record that was looked at
+    expected = {"grid": START_MS + 19_000, "ev": START_MS + 1_000, "new": START_MS + 10_000}
+    assert found == {device: (from_ms, until_ms) for device, from_ms in expected.items()}
+
+
+@pytest.mark.parametrize("harm", ["delete", "flip"])
+@pytest.mark.parametrize("records_before", [0, 3])
+def test_a_log_that_is_lost_after_an_orderly_restart_is_a_hole(tmp_path: Path, harm: str, records_before: int) -> None:
+    """The file by itself must say that a run was on: the note of it must not be lost with the log."""
+    path, devices = tmp_path / "spool.sqlite", ["grid"]
+    if records_before:
+        store, _ = open_store(path, DAY_S, BIG, START_MS, devices)
+        for index in range(records_before):
+            store.append(grid(START_MS + 1000 * index), {}, START_MS + 1000 * index)
+        store.close()
+    store, _ = open_store(path, DAY_S, BIG, START_MS + 10_000, devices)
+    for index in range(5):
+        store.append(grid(START_MS + 20_000 + 1000 * index), {}, START_MS + 20_000 + 1000 * index)
+    kill(store, path)
+    log = path.with_name("spool.sqlite-wal")
+    if harm == "delete":
+        log.unlink()
+    else:
+        content = bytearray(log.read_bytes())
+        content[40:56] = bytes(byte ^ 0xFF for byte in content[40:56])  # in the first frame: nothing after it counts
+        log.write_bytes(content)
+    again, trouble = open_store(path, DAY_S, BIG, START_MS + 90_000, devices)
+    assert trouble is None
+    assert again.was_cut_off
+    (gap,) = gaps(again)
+    from_ms = START_MS + 1000 * (records_before - 1) if records_before else START_MS + 10_000
+    assert (gap.device, gap.count, gap.from_ms, gap.until_ms) == ("grid", 0, from_ms, START_MS + 90_000)
+    assert again.last_seq == records_before + 1
 
 
 def test_a_clock_that_was_set_back_leaves_no_negative_hole(tmp_path: Path) -> None:
@@ -121,7 +165,7 @@ def test_a_clock_that_was_set_back_leaves_no_negative_hole(tmp_path: Path) -> No
     again = opened(path, 5_000)
     again.append(grid(6_000), {}, 6_000)
     (gap,) = gaps(again)
-    assert (gap.from_ms, gap.until_ms) == (START_MS, START_MS + 20_000)
+    assert (gap.from_ms, gap.until_ms) == (None, None)
     assert [m.seq for m in read_all(again)] == [1, 2, 3]
 
 
@@ -137,6 +181,51 @@ def test_a_lost_log_is_a_hole_up_to_now(tmp_path: Path) -> None:
     again = opened(path, START_MS + 900_000)
     assert again.last_seq == 2
     assert [(g.from_ms, g.until_ms) for g in gaps(again)] == [(START_MS, START_MS + 900_000)]
+
+
+def stored_instants(store: SpoolStore) -> list[int]:
+    return [at for message in read_all(store) for batch in message.batches for at in batch.at_ms]
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_file_of_another_home_is_put_aside_and_nothing_of_it_is_sent(tmp_path: Path, damaged: bool) -> None:
+    path = tmp_path / "spool.sqlite"
+    store = opened(path, START_MS, "bert")
+    for index in range(200):
+        store.append(grid(START_MS + 1000 * index), {}, START_MS + 1000 * index)
+    epoch = store.epoch
+    store.close()
+    if damaged:  # its last page; whose file it is can still be read
+        with path.open("r+b") as file:
+            file.seek(-512, 2)
+            file.write(b"\xff" * 512)
+    mine, trouble = open_store(path, DAY_S, BIG, START_MS + 500_000, ["grid"], "anna")
+    assert trouble is not None
+    assert ("damaged" if damaged else "another agent's (bert)") in trouble
+    assert "0 readings moved" in trouble
+    assert mine.epoch != epoch
+    assert (mine.last_seq, mine.tallies()) == (0, [])
+    mine.append(grid(START_MS + 501_000), {}, START_MS + 501_000)
+    assert stored_instants(mine) == [START_MS + 501_000]
+    epoch = mine.epoch
+    mine.close()
+    aside = path.with_name(f"spool-{START_MS + 500_000}.quarantine")
+    assert aside.exists()
+    assert opened(path, START_MS + 600_000, "anna").epoch == epoch
+
+
+def test_a_file_without_a_name_is_ones_own_and_gets_the_name(tmp_path: Path) -> None:
+    path = tmp_path / "spool.sqlite"
+    store = opened(path, START_MS)
+    store.append(grid(START_MS), {}, START_MS)
+    epoch = store.epoch
+    store.close()
+    store = opened(path, START_MS + 10_000, "anna")
+    assert (store.epoch, stored_instants(store)) == (epoch, [START_MS])
+    store.close()
+    _, trouble = open_store(path, DAY_S, BIG, START_MS + 20_000, agent="bert")
+    assert trouble is not None
+    assert "another agent's (anna)" in trouble
 
 
 def test_a_damaged_record_is_a_gap_and_blocks_nothing(tmp_path: Path) -> None:
@@ -209,7 +298,7 @@ def test_a_flush_touches_little(tmp_path: Path) -> None:
 async def running_spool(path: Path, cap: int = BIG) -> AsyncIterator[tuple[Spool, EventLog, ManualClock]]:
     clock = ManualClock(START_S)
     events = EventLog(clock)
-    spool = Spool(path, clock, events, DAY_S, cap)
+    spool = Spool(path, clock, events, DAY_S, cap, devices=["grid"], agent="anna")
     try:
         yield spool, events, clock
     finally:
@@ -319,6 +408,44 @@ async def test_a_hub_that_knows_numbers_this_file_never_sent_means_an_old_copy(t
         assert spool.epoch != epoch
         assert kinds(events) == ["spool_quarantined"]
         assert sum(len(b.at_ms) for m in await everything(spool) for b in m.batches) == 30
+
+
+async def test_a_hub_that_has_seen_more_than_the_file_holds_means_lost_records(tmp_path: Path) -> None:
+    """The numbers of records that were lost with the log must not be used again, acknowledged or not."""
+    path = tmp_path / "spool.sqlite"
+    async with running_spool(path) as (spool, _, clock):
+        await flush(spool, clock, 10)
+        await spool.acknowledge(0)
+        await spool.acknowledge(4)
+    async with running_spool(path) as (spool, events, clock):
+        clock.now_s += 1000.0
+        await flush(spool, clock, 20)
+        epoch = spool.epoch
+        await spool.acknowledge(4, 12)  # 11 and 12 are of a run whose log was lost
+        assert spool.epoch != epoch
+        assert kinds(events) == ["spool_quarantined"]
+        instants = [at for m in await everything(spool) for b in m.batches for at in b.at_ms]
+        assert len(instants) == len(set(instants)) == 26
+        epoch = spool.epoch
+        await spool.acknowledge(0)
+        await flush(spool, clock, 1)
+        await spool.acknowledge(0, spool.last_seq)
+        assert spool.epoch == epoch
+        await spool.acknowledge(0, spool.last_seq + 1)
+        assert spool.epoch != epoch
+
+
+async def test_a_run_that_was_cut_off_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "spool.sqlite"
+    store = opened(path, START_MS, "anna")
+    store.append(grid(START_MS), {}, START_MS)
+    kill(store, path)
+    async with running_spool(path) as (spool, events, _):
+        assert await spool.open()
+        assert kinds(events) == ["spool_cut_off"]
+    async with running_spool(path) as (spool, events, _):
+        assert await spool.open()
+        assert kinds(events) == []
 
 
 @pytest.mark.parametrize("jump_s", [7200.0, -3 * DAY_S, -START_S + 5.0])

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 
+
+class ForeignSpoolError(Exception):
+    """The file is another agent's."""
+
+
 _PRIMARY_CODE = 0xFF
 _NOT_THE_FILE = {
     sqlite3.SQLITE_BUSY,

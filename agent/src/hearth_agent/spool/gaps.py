@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from hearth_agent.spool.records import Counts, SpoolRecord
 from hearth_core.messages import Gap
 
@@ -24,38 +26,42 @@ def gaps_between(base: Counts, counts: Counts, reason: str, from_ms: int | None,
     ]
 
 
-def cut_off(last: SpoolRecord, opened_ms: int, now_ms: int, flush_ms: int, *, log_lost: bool) -> list[Gap]:
-    """Declare, for every device, what a run that was cut off may have measured and not written.
+def cut_off(
+    newest_first: Iterable[SpoolRecord], devices: Iterable[str], opened_ms: int, now_ms: int, reason: str
+) -> list[Gap]:
+    """Declare, for every device, what a run that was cut off may have measured and is not in the file.
 
     Args:
-        last: The last record of that run.
-        opened_ms: When it began.
-        now_ms: When the next run began.
-        flush_ms: The longest time between two flushes: it was cut off at most two of them after the last one.
-        log_lost: The write-ahead log is gone, so nobody knows how many flushes went with it.
+        newest_first: The newest records there are, newest first.
+        devices: Of what a hole is declared, whether or not a record tells of it.
+        opened_ms: When that run began: the start of the hole if there is no record at all.
+        now_ms: When the next run begins: the end of the hole.
+        reason: Why, for a person.
     """
-    begun_ms = max(last.at_ms, opened_ms)
-    end_ms = begun_ms + 2 * flush_ms
-    until_ms = now_ms if log_lost or begun_ms <= now_ms < end_ms else end_ms
-    reason = "the agent was cut off; what it measured after its last flush was not written"
-    if log_lost:
-        reason = "the agent was cut off and the spool's write-ahead log is gone"
+    told: dict[str, int | None] = dict.fromkeys(devices)
+    earliest_ms = opened_ms
+    for record in newest_first:
+        earliest_ms = record.at_ms
+        for device in record.counts:
+            if told.get(device) is None:
+                told[device] = _ends_ms(record, device)
+        if None not in told.values():
+            break
     gaps = []
-    for device, count in last.counts.items():
-        stored = last.batches.get(device)
-        from_ms = max(stored.at_ms) if stored and opened_ms <= last.at_ms else begun_ms
-        ordered = from_ms <= until_ms  # else the clock was set meanwhile
-        gaps.append(
-            Gap(
-                device=device,
-                count=0,
-                produced=count,
-                reason=reason,
-                from_ms=from_ms if ordered else None,
-                until_ms=until_ms if ordered else None,
-            )
-        )
+    for device, last_ms in told.items():
+        from_ms = earliest_ms if last_ms is None else last_ms
+        ordered = from_ms <= now_ms  # else the clock was set meanwhile
+        times = (from_ms, now_ms) if ordered else (None, None)
+        gaps.append(Gap(device=device, count=0, produced=0, reason=reason, from_ms=times[0], until_ms=times[1]))
     return gaps
+
+
+def _ends_ms(record: SpoolRecord, device: str) -> int | None:
+    """Return the last instant that a record tells of a device: a reading's, or the end of a gap."""
+    columns = record.batches.get(device)
+    told = list(columns.at_ms) if columns else []
+    told += [gap.until_ms for gap in record.gaps if gap.device == device and gap.until_ms is not None]
+    return max(told, default=None)
 
 
 def starts_ms(record: SpoolRecord) -> int | None:

@@ -14,15 +14,14 @@ from contextlib import closing
 from pathlib import Path
 
 from hearth_agent.spool import old_layout
-from hearth_agent.spool.errors import casts_doubt
-from hearth_agent.spool.salvage import Known, Salvage
+from hearth_agent.spool.errors import ForeignSpoolError, casts_doubt
+from hearth_agent.spool.salvage import Known, Salvage, is_foreign
 from hearth_agent.spool.store import SpoolStore
 from hearth_agent.spool.table import OldLayoutError
 from hearth_core.errors import PoisonMessageError
 
 logger = logging.getLogger(__name__)
 
-_FLUSH_MS = 10_000
 _KEPT_FILES = 2
 _LOG = "-wal"
 
@@ -32,8 +31,8 @@ def open_store(
     history_s: float,
     cap_bytes: int,
     now_ms: int,
-    flush_ms: int = _FLUSH_MS,
     devices: Sequence[str] = (),
+    agent: str | None = None,
 ) -> tuple[SpoolStore, str | None]:
     """Open the spool, whatever state its file is in, and begin a run.
 
@@ -42,8 +41,8 @@ def open_store(
         history_s: See `SpoolStore`.
         cap_bytes: See `SpoolStore`.
         now_ms: The present instant.
-        flush_ms: The longest time between two flushes.
         devices: Of what a hole is declared even if nothing at all can be read.
+        agent: Whose file it must be; another agent's is put aside and nothing of it is sent.
 
     Returns:
         The store, and what happened to the old file when it could not be used.
@@ -55,33 +54,42 @@ def open_store(
     if _ready(path).exists():
         _switch(path, now_ms)
     log = path.with_name(path.name + _LOG)
-    log_lost = not (log.exists() and log.stat().st_size)
+    log_lost = not log.exists()
     try:
-        store = SpoolStore(path, history_s, cap_bytes)
+        return _begun(SpoolStore(path, history_s, cap_bytes, agent), now_ms, devices, log_lost=log_lost), None
     except OldLayoutError:
-        return _convert(path, history_s, cap_bytes, now_ms, devices)
+        return _convert(path, history_s, cap_bytes, now_ms, devices, agent)
+    except ForeignSpoolError as error:
+        why = str(error)
     except sqlite3.DatabaseError as error:
         if not casts_doubt(error):
             raise
-        return replace(path, history_s, cap_bytes, now_ms, f"damaged ({error})", devices=devices)
-    store.begin_run(now_ms, flush_ms, log_lost=log_lost)
-    return store, None
+        why = f"damaged ({error})"
+    return replace(path, history_s, cap_bytes, now_ms, why, devices=devices, agent=agent)
+
+
+def _begun(store: SpoolStore, now_ms: int, devices: Sequence[str], *, log_lost: bool = False) -> SpoolStore:
+    try:
+        store.begin_run(now_ms, devices, log_lost=log_lost)
+    except sqlite3.Error:
+        store.abandon()
+        raise
+    return store
 
 
 def _convert(
-    path: Path, history_s: float, cap_bytes: int, now_ms: int, devices: Sequence[str]
+    path: Path, history_s: float, cap_bytes: int, now_ms: int, devices: Sequence[str], agent: str | None
 ) -> tuple[SpoolStore, str | None]:
     try:
-        with closing(SpoolStore(_empty_beside(path), history_s, cap_bytes)) as store:
+        with closing(SpoolStore(_empty_beside(path), history_s, cap_bytes, agent)) as store:
             old_layout.convert(path, store)
     except (sqlite3.DatabaseError, PoisonMessageError, ValueError, KeyError) as error:
         if isinstance(error, sqlite3.Error) and not casts_doubt(error):
             raise
-        return replace(path, history_s, cap_bytes, now_ms, f"damaged ({error})", devices=devices)
+        return replace(path, history_s, cap_bytes, now_ms, f"damaged ({error})", devices=devices, agent=agent)
     _beside(path).rename(_ready(path))
     _switch(path, now_ms).unlink()
-    store = SpoolStore(path, history_s, cap_bytes)
-    store.begin_run(now_ms, _FLUSH_MS, log_lost=False)
+    store = _begun(SpoolStore(path, history_s, cap_bytes, agent), now_ms, devices)
     logger.info("the spool file was rewritten in the present layout")
     return store, None
 
@@ -94,8 +102,11 @@ def replace(
     why: str,
     known: Known | None = None,
     devices: Sequence[str] = (),
+    agent: str | None = None,
 ) -> tuple[SpoolStore, str]:
     """Put the file aside and begin a new epoch with the unacknowledged records that can still be read.
+
+    Of another agent's file nothing is moved: its readings are not this home's.
 
     Args:
         path: The spool file.
@@ -105,18 +116,19 @@ def replace(
         why: What is wrong with the file, for a person.
         known: What a running agent knows of the file.
         devices: See `open_store`.
+        agent: See `open_store`.
 
     Raises:
         sqlite3.Error: The new file cannot be written; the old one is where it was.
     """
-    with closing(SpoolStore(_empty_beside(path), history_s, cap_bytes)) as store:
-        saved = Salvage(path, store, now_ms, devices).run(known)
+    with closing(SpoolStore(_empty_beside(path), history_s, cap_bytes, agent)) as store:
+        foreign = agent is not None and is_foreign(path, agent)
+        saved = 0 if foreign else Salvage(path, store, now_ms, devices).run(known)
         epoch = store.epoch
     _beside(path).rename(_ready(path))
     aside = _switch(path, now_ms)
     _forget_oldest(path)
-    store = SpoolStore(path, history_s, cap_bytes)
-    store.begin_run(now_ms, _FLUSH_MS, log_lost=False)
+    store = _begun(SpoolStore(path, history_s, cap_bytes, agent), now_ms, devices)
     text = f"the spool file was {why}; it is kept as {aside.name}, {saved} readings moved into epoch {epoch}"
     return store, text
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from hearth_agent.spool import old_layout
 from hearth_agent.spool.compact import Names, UnreadableError, unpack_body, unpack_counts
 from hearth_agent.spool.records import Counts, Lost, SpoolRecord
+from hearth_agent.spool.runs import AGENT
 from hearth_agent.spool.store import SpoolStore
 from hearth_agent.spool.table import LAYOUT
 from hearth_core.errors import PoisonMessageError
@@ -139,6 +140,16 @@ class Salvage:
                     self._newest_ms = record.at_ms
                 self._after_ms = record.at_ms
                 yield record
+
+
+def is_foreign(path: Path, agent: str) -> bool:
+    """Tell whether a file says that it is another agent's; one that says nothing, or cannot, is taken as one's own."""
+    try:
+        with closing(sqlite3.connect(path)) as db:
+            row = db.execute("SELECT value FROM meta WHERE key = ?", (AGENT,)).fetchone()
+    except sqlite3.DatabaseError:
+        return False
+    return row is not None and row[0] != agent
 
 
 def _record(layout: _Layout, row: tuple[Any, ...]) -> SpoolRecord | None:

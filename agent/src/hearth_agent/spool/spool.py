@@ -37,10 +37,11 @@ class Spool:
         cap_bytes: int,
         flush_s: float = 10.0,
         devices: Sequence[str] = (),
+        agent: str | None = None,
     ) -> None:
         self._path, self._clock, self._events = path, clock, events
-        self._history_s, self._cap_bytes, self._flush_ms = history_s, cap_bytes, int(flush_s * 1000)
-        self._devices = devices
+        self._history_s, self._cap_bytes = history_s, cap_bytes
+        self._devices, self._agent = devices, agent
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spool")
         self._store: SpoolStore | None = None
         self._distrusted: str | None = None
@@ -65,13 +66,13 @@ class Spool:
     async def _open(self) -> bool:
         if self._store is not None:
             return True
-        path, history_s, cap_bytes, flush_ms = self._path, self._history_s, self._cap_bytes, self._flush_ms
+        path, history_s, cap_bytes = self._path, self._history_s, self._cap_bytes
         at_ms, why, known = self._now_ms(), self._distrusted, Known(self.acked, self.last_seq)
 
         def work() -> tuple[SpoolStore, str | None]:
             if why is not None and path.exists():
-                return replace(path, history_s, cap_bytes, at_ms, why, known)
-            return open_store(path, history_s, cap_bytes, at_ms, flush_ms, self._devices)
+                return replace(path, history_s, cap_bytes, at_ms, why, known, self._devices, self._agent)
+            return open_store(path, history_s, cap_bytes, at_ms, self._devices, self._agent)
 
         try:
             store, trouble = await self._run(work)
@@ -82,6 +83,11 @@ class Spool:
         if trouble:
             self._events.error("spool_quarantined", trouble)
             self.grown.set()
+        if store.was_cut_off:
+            text = (
+                "the agent was cut off; what it measured after its last stored reading may be missing (a gap says it)"
+            )
+            self._events.warning("spool_cut_off", text)
         logger.info("spool %s, epoch %s, SQLite %s", self._path, self.epoch, sqlite3.sqlite_version)
         return True
 
@@ -156,16 +162,21 @@ class Spool:
             self._events.error("disk_full", "the disk is full: the spool makes room among its oldest records")
         self._disk_is_full = True
 
-    async def acknowledge(self, upto: int) -> None:
-        """Take the hub's word that everything up to ``upto`` is stored there."""
+    async def acknowledge(self, upto: int, ahead: int = 0) -> None:
+        """Take the hub's word that everything up to ``upto`` is stored there.
+
+        Args:
+            upto: The last record before the first one that the hub lacks.
+            ahead: The highest record that the hub has seen at all.
+        """
         store = self._store
         if store is None:
             return
         # before its first word in this run the hub can only know what earlier runs sent
-        known = self.last_seq if self._confirmed else store.opened_at
-        if upto > known:
-            # an old copy of the file came back: its next numbers would be taken for ones the hub has
-            await self._begin_again(store, f"older than what the hub has ({upto} > {known})")
+        known, seen = store.last_seq if self._confirmed else store.opened_at, max(upto, ahead)
+        if seen > known:
+            # an old copy came back, or its newest records were lost: its next numbers are ones the hub has seen
+            await self._begin_again(store, f"older than what the hub has ({seen} > {known})")
             return
         self._confirmed = True
         try:
@@ -233,7 +244,7 @@ class Spool:
 
     async def _condemn(self, store: SpoolStore, why: str) -> None:
         """Close the file, and move what can be read into a new one, now or as soon as the disk allows."""
-        self._store, self._distrusted = None, why
+        self._store, self._distrusted, self._newest = None, why, None
         await self._run(store.abandon)
         await self._open()
 

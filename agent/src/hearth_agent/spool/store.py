@@ -15,11 +15,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from hearth_agent.spool.errors import ForeignSpoolError
 from hearth_agent.spool.gaps import cut_off, gaps_between, starts_ms
 from hearth_agent.spool.merge import MAX_ROWS, Record, mergeable, message
 from hearth_agent.spool.records import Columns, Counts, Lost, SpoolRecord, build_record
 from hearth_agent.spool.reserve import Reserve
 from hearth_agent.spool.room import make_room, prune
+from hearth_agent.spool.runs import AGENT, Runs
 from hearth_agent.spool.table import OldLayoutError, RecordTable
 from hearth_core.messages import Gap
 
@@ -27,8 +29,7 @@ _PAGE_BYTES = 512
 _LOG_BYTES = 4 * 1024 * 1024
 _PRUNE_EVERY = 360
 _FULL_DISK_SHARE = 0.9
-_CLOSED = "closed"
-_OPENED = "opened"
+_LOOK_BACK = 360
 
 
 class Appended(NamedTuple):
@@ -42,20 +43,28 @@ class Appended(NamedTuple):
 class SpoolStore:
     """One spool file = one epoch; ``seq`` is dense from 1."""
 
-    def __init__(self, path: Path, history_s: float, cap_bytes: int) -> None:
+    def __init__(self, path: Path, history_s: float, cap_bytes: int, agent: str | None = None) -> None:
         """Open or create the file.
+
+        Args:
+            path: The spool file.
+            history_s: How long acknowledged records stay.
+            cap_bytes: How large the file may become.
+            agent: Whose file it must be; one without a name becomes this agent's when a run begins.
 
         Raises:
             sqlite3.DatabaseError: The file is damaged.
             OldLayoutError: It was written by an earlier version.
+            ForeignSpoolError: It is another agent's.
         """
+        self._agent = agent
         self._history_s, self._cap_bytes = history_s, cap_bytes
         self._full_cap_bytes = cap_bytes
         self._reserve = Reserve(path.with_name("spool.reserve"))
         self._db = sqlite3.connect(path, isolation_level=None, timeout=1.0)
         try:
             self._prepare()
-        except (sqlite3.Error, OldLayoutError):
+        except (sqlite3.Error, OldLayoutError, ForeignSpoolError):
             self._db.close()
             raise
 
@@ -69,13 +78,14 @@ class SpoolStore:
         if check != "ok":
             raise sqlite3.DatabaseError(check.replace("\n", " "))
         self._table = RecordTable(self._db)
+        self._runs = Runs(self._db, self._table, self._agent)
         self.epoch = self._table.meta("epoch") or self._begin_epoch()
         newest = self._table.newest()
-        closed = self._table.meta(_CLOSED)
+        closed = self._runs.closed_acked
         self._holes: list[Gap] = []
-        # the last record of a run that did not close the file
-        self._cut_off = newest[0] if newest and closed is None else None
-        self.acked = int(closed) if closed else newest[1] if newest else 0
+        self.was_cut_off = closed is None and (newest is not None or self._runs.before_ms is not None)
+        """The run before did not close the file."""
+        self.acked = closed if closed is not None else newest[1] if newest else 0
         self.last_seq = newest[0].through if newest else 0
         self.produced: Counts = newest[0].counts if newest else {}
         self.opened_at = self.last_seq
@@ -87,6 +97,7 @@ class SpoolStore:
     def _begin_epoch(self) -> str:
         epoch = os.urandom(8).hex()
         self._table.set_meta("epoch", epoch)
+        self._table.set_meta(AGENT, self._agent)
         return epoch
 
     @property
@@ -99,28 +110,36 @@ class SpoolStore:
         """Tell whether there is hardly any room left, or a full disk keeps the spool smaller than its cap."""
         return self._cap_bytes < self._full_cap_bytes or self._reserve.is_all_that_is_left()
 
-    def begin_run(self, now_ms: int, flush_ms: int, *, log_lost: bool) -> None:
-        """Declare what a run that was cut off may have measured and not written; then note that a new one began.
+    def begin_run(self, now_ms: int, devices: Iterable[str] = (), *, log_lost: bool = False) -> None:
+        """Declare what a run that was cut off may have measured and is not here; then note that a new one began.
 
         Args:
             now_ms: The present instant.
-            flush_ms: The longest time between two flushes.
-            log_lost: The write-ahead log is gone, so nobody knows how many flushes went with it.
+            devices: Of what a hole is declared even if no record tells of it.
+            log_lost: The write-ahead log is gone.
 
         On a full disk the note waits for the first flush.
         """
-        last, self._cut_off = self._cut_off, None
+        if self.was_cut_off:
+            self._holes = self._cut_off(now_ms, devices, log_lost=log_lost)
+        self._runs.begin(now_ms)
         try:
-            if last is not None:
-                opened_ms = int(self._table.meta(_OPENED) or 0)
-                self._holes = cut_off(last, opened_ms, now_ms, flush_ms, log_lost=log_lost)
+            if self._holes:
                 self.append({}, {}, now_ms)
             else:
                 with self.transaction():
-                    self._table.set_meta(_OPENED, str(now_ms))
-                    self._table.set_meta(_CLOSED, None)
+                    self._runs.write()
+                self._runs.put_on_file()
         except sqlite3.OperationalError:
             return
+
+    def _cut_off(self, now_ms: int, devices: Iterable[str], *, log_lost: bool) -> list[Gap]:
+        reason = "the agent was cut off; what it measured after its last stored reading was not written or is lost"
+        if log_lost:
+            reason = "the agent was cut off and the spool's write-ahead log is gone"
+        opened_ms = now_ms if self._runs.before_ms is None else self._runs.before_ms
+        known = dict.fromkeys([*self.produced, *devices])
+        return cut_off(self._table.newest_first(_LOOK_BACK), known, opened_ms, now_ms, reason)
 
     def append(
         self, columns: Mapping[str, Columns], lost: Mapping[str, Lost], at_ms: int, holes: Sequence[Gap] = ()
@@ -139,14 +158,16 @@ class SpoolStore:
         record = build_record(self.last_seq + 1, at_ms, columns, lost, [*self._holes, *holes], self.produced)
         self._since_prune += 1
         with self.transaction():
-            if self.last_seq == self.opened_at:
-                self._table.set_meta(_CLOSED, None)
+            if not self._runs.is_on_file:
+                self._runs.write()
             self._table.insert(record, self.acked)
             if self._since_prune >= _PRUNE_EVERY:
                 self._since_prune = 0
                 prune(self._table, self.acked, at_ms - int(self._history_s * 1000))
             dropped = make_room(self._table, self.acked, self._cap_bytes, at_ms)
         self.last_seq, self.produced, self._holes = record.seq, record.counts, []
+        if not self._runs.is_on_file:
+            self._runs.put_on_file()
         return Appended(message(self.epoch, [record]), dropped)
 
     @contextmanager
@@ -214,7 +235,7 @@ class SpoolStore:
         """Write down that this was the end, and the last acknowledgement; then close the file."""
         try:
             if not self._holes:
-                self._table.set_meta(_CLOSED, str(self.acked))
+                self._runs.end(self.acked)
         finally:
             self._db.close()
 

@@ -104,6 +104,16 @@ class RecordTable:
         *columns, acked = row
         return self._record(*columns, base=None), acked
 
+    def newest_first(self, limit: int) -> Iterator[SpoolRecord]:
+        """Yield the newest records, backward; one that is damaged comes as a gap.
+
+        Raises:
+            sqlite3.DatabaseError: The counts of one are damaged.
+        """
+        query = f"SELECT {_COLUMNS} FROM record ORDER BY seq DESC LIMIT ?"  # noqa: S608  fixed columns
+        for row in self._db.execute(query, (limit,)).fetchall():
+            yield self._record(*row, base=None)
+
     def read(self, from_seq: int, limit: int) -> Iterator[SpoolRecord]:
         """Yield the record that covers ``from_seq`` and what follows; one that is damaged comes as a gap."""
         start = self._start_of(from_seq)

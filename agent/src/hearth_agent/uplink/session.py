@@ -129,7 +129,7 @@ class Session:
             return
         if ack.epoch != self._spool.epoch:
             return
-        await self._spool.acknowledge(ack.upto)
+        await self._spool.acknowledge(ack.upto, ack.ahead)
         if ack.epoch == self._spool.epoch == self._epoch:  # else the hub was ahead and a new epoch began
             if not self._answered:
                 self._answered, self._window = True, Window(ack.upto, time.monotonic())
