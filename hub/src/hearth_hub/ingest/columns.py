@@ -7,7 +7,7 @@ Source: the file format of ``COPY ... (FORMAT binary)`` in PostgreSQL's document
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -16,21 +16,19 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from hearth_core.messages import DeviceBatch
 from hearth_core.points import POINTS, PointClass
+from hearth_hub.ingest.numbers import Columns, Matrix
 
 COLUMNS = ("at", "device_id", *POINTS, "extra")
 """The columns of a row, in this order."""
 
 _POSTGRES_EPOCH_US = 946_684_800_000_000  # 2000-01-01, from which PostgreSQL counts microseconds
 _TYPES = {PointClass.GAUGE: ">f4", PointClass.COUNTER: ">f8", PointClass.STATE: ">i2"}
-_POINTS = tuple(POINTS.values())
-_PLACES = {name: place for place, name in enumerate(POINTS)}
 _ABSENT = -1
 _JSONB_VERSION = b"\x01"
 
 # So many rows are built while the database takes in those before them.
-_PIECE_ROWS = 2000
+_PIECE_ROWS = 500
 
 HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TRAILER = b"\xff\xff"
@@ -58,14 +56,12 @@ class _Shape:
     """Batches with the same points, one after the other."""
 
     names: tuple[str, ...]
-    at_ms: list[int] = field(default_factory=list)
-    values: list[list[float | None]] = field(default_factory=list)
+    at_ms: list[npt.NDArray[np.int64]] = field(default_factory=list)
+    values: list[Matrix] = field(default_factory=list)
     device_ids: list[int] = field(default_factory=list)
     owners: list[int] = field(default_factory=list)
     lengths: list[int] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.values = [[] for _ in self.names]
+    size: int = 0
 
 
 class Gatherer:
@@ -76,36 +72,42 @@ class Gatherer:
         self._full: list[_Shape] = []
         self._built: list[Rows] = []
 
-    def add(self, owner: int, device_id: int, batch: DeviceBatch, start: int, end: int) -> None:
+    def add(self, owner: int, device_id: int, batch: Columns, start: int, end: int) -> None:
         """Take the readings ``[start, end)`` of a batch."""
-        names = tuple(batch.points)
-        if (shape := self._open.get(names)) is None:
-            shape = self._open[names] = _Shape(names)
-        whole = start == 0 and end == len(batch.at_ms)
-        shape.at_ms += batch.at_ms if whole else batch.at_ms[start:end]
-        for column, values in zip(shape.values, batch.points.values(), strict=True):
-            column += values if whole else values[start:end]
+        if (shape := self._open.get(batch.names)) is None:
+            shape = self._open[batch.names] = _Shape(batch.names)
+        shape.at_ms.append(batch.at_ms[start:end])
+        shape.values.append(batch.values[:, start:end])
         shape.device_ids.append(device_id)
         shape.owners.append(owner)
         shape.lengths.append(end - start)
-        if len(shape.at_ms) >= _PIECE_ROWS:
-            self._full.append(self._open.pop(names))
+        shape.size += end - start
+        if shape.size >= _PIECE_ROWS:
+            self._full.append(self._open.pop(batch.names))
 
-    def __bool__(self) -> bool:
-        return bool(self._open or self._full)
-
-    def pieces(self) -> Iterator[bytes]:
-        """Build the rows piece by piece, so that the database works on one while the next is made.
+    def full_pieces(self) -> Iterator[bytes]:
+        """Build what is enough to be sent by now, so that the database works on it while more is gathered.
 
         A value outside its point's range is missing, never 0.
         """
-        for shape in (*self._full, *self._open.values()):
-            for part in _rows(shape):
-                self._built.append(part)
-                yield from part.data
+        full, self._full = self._full, []
+        for shape in full:
+            yield from self._build(shape)
+
+    def last_pieces(self) -> Iterator[bytes]:
+        """Build all the rest."""
+        yield from self.full_pieces()
+        left, self._open = self._open, {}
+        for shape in left.values():
+            yield from self._build(shape)
+
+    def _build(self, shape: _Shape) -> Iterator[bytes]:
+        for part in _rows(shape):
+            self._built.append(part)
+            yield from part.data
 
     def rows(self) -> Rows:
-        """Return all rows, in the order of `pieces`, which must have been taken before."""
+        """Return all rows that were built, in this order."""
         return Rows(
             [data for part in self._built for data in part.data],
             np.concatenate([part.at_ms for part in self._built]),
@@ -116,62 +118,60 @@ class Gatherer:
 
 def _rows(shape: _Shape) -> list[Rows]:
     """Turn a shape into rows, split where values are missing."""
-    at_ms = np.array(shape.at_ms, np.int64)
+    at_ms = np.concatenate(shape.at_ms)
+    values = np.concatenate(shape.values, axis=1)
     device_ids = np.repeat(np.array(shape.device_ids, np.int32), shape.lengths)
     owners = np.repeat(np.array(shape.owners, np.int32), shape.lengths)
-    known = [(name, np.array(values, np.float64)) for name, values in zip(shape.names, shape.values, strict=True)]
-    columns = {name: values for name, values in known if name in POINTS}
-    extras = {name: values for name, values in zip(shape.names, shape.values, strict=True) if name not in POINTS}
-    present = _present(columns, len(at_ms))
+    canonical = [place for place, name in enumerate(shape.names) if name in POINTS]
+    columns, known = values[canonical], [POINTS[shape.names[place]] for place in canonical]
+    extras = {name: values[place] for place, name in enumerate(shape.names) if name not in POINTS}
+    low, high = (np.array([[getattr(point, end)] for point in known]).reshape(-1, 1) for end in ("low", "high"))
     parts = []
-    for places, rows in _patterns(present):
-        records = _records(places, at_ms[rows], device_ids[rows])
-        for place in places:
-            name = _POINTS[place].name
-            records[name] = columns[name][rows]
-        data = _with_extras(records, extras, rows) if extras else records.tobytes()
+    for present, rows in _patterns((columns >= low) & (columns <= high)):
+        records = _records(tuple(known[place].name for place in present), at_ms[rows], device_ids[rows])
+        for place in present:
+            records[known[place].name] = columns[place][rows]
+        data = (
+            _with_extras(records, {name: part[rows] for name, part in extras.items()}) if extras else records.tobytes()
+        )
         parts.append(Rows([data], at_ms[rows], device_ids[rows], owners[rows]))
     return parts
 
 
-def _present(columns: dict[str, npt.NDArray[np.float64]], length: int) -> npt.NDArray[np.bool_]:
-    """Tell which points each row has, shape (rows, points of the vocabulary)."""
-    present = np.zeros((length, len(_POINTS)), np.bool_)
-    for name, values in columns.items():
-        point = POINTS[name]
-        present[:, _PLACES[name]] = (values >= point.low) & (values <= point.high)
-    return present
+def _patterns(present: npt.NDArray[np.bool_]) -> list[tuple[list[int], Any]]:
+    """Return each set of points that occurs, with the rows that have it.
 
-
-def _patterns(present: npt.NDArray[np.bool_]) -> list[tuple[tuple[int, ...], Any]]:
-    """Return each set of points that occurs, with the rows that have it."""
-    if len(present) == 1 or (present == present[0]).all():
-        return [(tuple(np.flatnonzero(present[0]).tolist()), slice(None))]
-    patterns, which = np.unique(present, axis=0, return_inverse=True)
+    Args:
+        present: Shape (points, rows).
+    """
+    always = present.all(axis=1)
+    if (always | ~present.any(axis=1)).all():
+        return [(np.flatnonzero(always).tolist(), slice(None))]
+    patterns, which = np.unique(present, axis=1, return_inverse=True)
     return [
-        (tuple(np.flatnonzero(pattern).tolist()), np.flatnonzero(which.ravel() == number))
-        for number, pattern in enumerate(patterns)
+        (np.flatnonzero(pattern).tolist(), np.flatnonzero(which.ravel() == number))
+        for number, pattern in enumerate(patterns.T)
     ]
 
 
-def _records(places: tuple[int, ...], at_ms: npt.NDArray[np.int64], device_ids: npt.NDArray[np.int32]) -> Records:
-    records = np.repeat(_template(places), len(at_ms))
+def _records(names: tuple[str, ...], at_ms: npt.NDArray[np.int64], device_ids: npt.NDArray[np.int32]) -> Records:
+    records = np.repeat(_template(names), len(at_ms))
     records["at"] = at_ms * 1000 - _POSTGRES_EPOCH_US
     records["device_id"] = device_ids
     return records
 
 
 @lru_cache(maxsize=1024)
-def _template(places: tuple[int, ...]) -> Records:
+def _template(names: tuple[str, ...]) -> Records:
     """Return one row with these points in which only the values are left to be filled in."""
     fields: list[tuple[str, str]] = [("fields", ">i2"), ("at_length", ">i4"), ("at", ">i8")]
     fields += [("device_id_length", ">i4"), ("device_id", ">i4")]
     constants = {"fields": len(COLUMNS), "at_length": 8, "device_id_length": 4}
-    for place, point in enumerate(_POINTS):
+    for point in POINTS.values():
         length = f"{point.name}_length"
         fields.append((length, ">i4"))
         constants[length] = _ABSENT
-        if place in places:
+        if point.name in names:
             kind = _TYPES[point.point_class]
             fields.append((point.name, kind))
             constants[length] = np.dtype(kind).itemsize
@@ -183,14 +183,11 @@ def _template(places: tuple[int, ...]) -> Records:
     return template
 
 
-def _with_extras(records: Records, extras: dict[str, list[float | None]], rows: slice | Sequence[int]) -> bytes:
+def _with_extras(records: Records, extras: dict[str, npt.NDArray[np.float64]]) -> bytes:
     """Append what vendors have beyond the vocabulary; here each row has a length of its own."""
-    size = records.dtype.itemsize - 4
-    numbers = range(len(records))[rows] if isinstance(rows, slice) else rows
-    data = records.tobytes()
+    size, data = records.dtype.itemsize, records.tobytes()
     parts: list[bytes] = []
-    for place, number in enumerate(numbers):
-        parts.append(data[place * (size + 4) : place * (size + 4) + size])
-        text = _JSONB_VERSION + msgspec.json.encode({name: values[number] for name, values in extras.items()})
-        parts += [len(text).to_bytes(4, "big"), text]
+    for place, numbers in enumerate(zip(*(values.tolist() for values in extras.values()), strict=True)):
+        text = _JSONB_VERSION + msgspec.json.encode(dict(zip(extras, numbers, strict=True)))  # NaN becomes null
+        parts += [data[place * size : (place + 1) * size - 4], len(text).to_bytes(4, "big"), text]
     return b"".join(parts)

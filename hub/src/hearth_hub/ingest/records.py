@@ -1,15 +1,19 @@
-"""A message at `readings` becomes a record: what can be stored of it, and what cannot with the reason."""
+"""A message at `readings` becomes a record: what can be stored of it, and what cannot with the reason.
+
+The numbers themselves stay text here; `hearth_hub.ingest.numbers` reads them while the database is busy with others.
+"""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any, TypeGuard
+from typing import Annotated, Any, TypeGuard
 
 import msgspec
+from msgspec import Meta
 
 from hearth_core.errors import PoisonMessageError
-from hearth_core.messages import DeviceBatch, Gap, Readings, decode
+from hearth_core.messages import DeviceBatch, Epoch, Gap, Instant, Name, Readings, Sequence, decode
 from hearth_core.topics import is_name
 from hearth_hub.ingest.book import Count
 
@@ -17,6 +21,25 @@ _EPOCH = re.compile(r"[0-9a-f]{16}")
 _LARGEST_COUNT = 2**53
 # A message that is no JSON at all, but begins like one of ours: its place can be told, and so its stream goes on.
 _HEAD = re.compile(rb'\{"epoch":"([0-9a-f]{16})","seq":(\d{1,16}),"through":(null|\d{1,16}),')
+
+
+class Batch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`DeviceBatch` whose numbers are still text."""
+
+    device: Name
+    at_ms: Annotated[list[Instant], Meta(min_length=1, max_length=5000)]
+    points: msgspec.Raw
+    produced: Sequence
+
+
+class _Readings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`Readings` whose numbers are still text."""
+
+    epoch: Epoch
+    seq: Sequence
+    through: Sequence | None = None
+    batches: list[Batch] = []
+    gaps: list[Gap] = []
 
 
 @dataclass(frozen=True)
@@ -39,7 +62,7 @@ class Record:
     seq: int
     through: int
     raw: bytes
-    batches: list[DeviceBatch] = field(default_factory=list)
+    batches: list[Batch] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
     letters: list[Letter] = field(default_factory=list)
 
@@ -82,11 +105,9 @@ def read_record(agent: str, payload: bytes, latest_ms: int) -> Record:
         PoisonMessageError: Not even its epoch and sequence number can be read, so nothing can be acknowledged.
     """
     try:
-        message = decode(payload, Readings)
+        record = _read(agent, payload)
     except PoisonMessageError as error:
         record = _salvage(agent, payload, error)
-    else:
-        record = Record(agent, message.epoch, message.seq, message.last_seq, payload, message.batches, message.gaps)
     usable = []
     for batch in record.batches:
         if batch.produced < len(batch.at_ms):
@@ -97,6 +118,14 @@ def read_record(agent: str, payload: bytes, latest_ms: int) -> Record:
             usable.append(batch)
     record.batches = usable
     return record
+
+
+def _read(agent: str, payload: bytes) -> Record:
+    message = decode(payload, _Readings)
+    through = message.seq if message.through is None else message.through
+    if through < message.seq:
+        raise PoisonMessageError(f"{Readings.__name__}: through {through} is below seq {message.seq}")
+    return Record(agent, message.epoch, message.seq, through, payload, message.batches, message.gaps)
 
 
 def _salvage(agent: str, payload: bytes, error: PoisonMessageError) -> Record:
@@ -115,9 +144,12 @@ def _salvage(agent: str, payload: bytes, error: PoisonMessageError) -> Record:
     record = Record(agent, epoch, seq, through, payload)
     for item in _items(raw, "batches"):
         try:
-            record.batches.append(msgspec.convert(item, DeviceBatch))
+            batch = msgspec.convert(item, DeviceBatch)
         except msgspec.ValidationError as reason:
             record.letters.append(_letter(item, str(reason)))
+        else:
+            points = msgspec.Raw(msgspec.json.encode(batch.points))
+            record.batches.append(Batch(device=batch.device, at_ms=batch.at_ms, points=points, produced=batch.produced))
     for item in _items(raw, "gaps"):
         try:
             record.gaps.append(msgspec.convert(item, Gap))

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import psycopg
 
 from hearth_core.clock import Clock
+from hearth_core.errors import PoisonMessageError
 from hearth_hub.ingest.book import Account
 from hearth_hub.ingest.columns import Gatherer
+from hearth_hub.ingest.numbers import read_columns
 from hearth_hub.ingest.records import Record
 from hearth_hub.ingest.repository import Connection, books, homes, letters, readings
 from hearth_hub.ingest.repository.letters import RAW_BYTES_KEPT, DeadLetter
@@ -43,7 +45,7 @@ def replay(connection: Connection, clock: Clock, numbers: Iterable[int]) -> Iter
         try:
             with connection.transaction():
                 stored = _again(connection, clock, number)
-        except _StillDeadError as why:
+        except (_StillDeadError, PoisonMessageError) as why:
             yield Outcome(number, 0, str(why))
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             yield Outcome(number, 0, f"the database refuses it: {error}")
@@ -86,8 +88,12 @@ def _store_part(connection: Connection, letter: DeadLetter, record: Record) -> i
     known = homes.device_ids(connection, [home])
     gatherer = Gatherer()
     for place, one in enumerate(batches):
-        gatherer.add(place, known[home][one.device], one, 0, len(one.at_ms))
-    rows, is_new = readings.insert_readings(connection, gatherer)
+        columns = read_columns(one.at_ms, one.points)
+        gatherer.add(place, known[home][one.device], columns, 0, len(columns))
+    found = readings.insert_readings(connection, gatherer.last_pieces(), gatherer)
+    if found is None:
+        raise _StillDeadError("it holds no readings")
+    rows, is_new = found
     stored = 0
     for place, one in enumerate(batches):
         count = int(is_new[rows.owners == place].sum())

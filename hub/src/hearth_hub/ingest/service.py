@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -17,7 +17,8 @@ from hearth_core.errors import PoisonMessageError
 from hearth_core.messages import Ack, Birth, Event, Forecast, Gap, Status, decode
 from hearth_hub.ingest.book import Book, Position
 from hearth_hub.ingest.columns import Gatherer, Rows
-from hearth_hub.ingest.records import Record, read_record
+from hearth_hub.ingest.numbers import read_columns
+from hearth_hub.ingest.records import Letter, Record, read_record
 from hearth_hub.ingest.repository import Connection, books, homes, letters, readings
 from hearth_hub.ingest.repository.books import Key
 from hearth_hub.ingest.repository.letters import DeadLetter
@@ -177,9 +178,7 @@ class Ingest:
             held = books.lock_books(self._connection, sorted(keys), self._devices)
         before = {key: book.spans() for key, book in held.items()}
         batch = _Batch(held, self._homes, self._devices, refused)
-        for record in records:
-            batch.enter(record)
-        batch.store(self._connection)
+        batch.store(self._connection, records)
         if held:
             books.save_books(self._connection, held, before, self._devices)
         if batch.letters:
@@ -220,19 +219,46 @@ class _Batch:
         self._gatherer = Gatherer()
         self._sources: list[tuple[Record, str]] = []
 
-    def enter(self, record: Record) -> None:
+    def store(self, connection: Connection, records: Iterable[Record]) -> None:
+        """Book records and write what of them is new; a reading whose instant is taken becomes a dead letter."""
+        found = readings.insert_readings(connection, self._pieces(records), self._gatherer)
+        if self._gaps:
+            letters.insert_gaps(connection, self._gaps)
+        if found is None:
+            return
+        rows, is_new = found
+        if not is_new.all():
+            self._refuse_conflicts(rows, is_new)
+        readings.keep_latest(connection, rows)
+        readings.mark_stale(connection, self._spans(rows))
+
+    def _pieces(self, records: Iterable[Record]) -> Iterator[bytes]:
+        """Book one record after the other, and yield rows as soon as there are enough of them."""
+        for record in records:
+            self._enter(record)
+            yield from self._gatherer.full_pieces()
+        yield from self._gatherer.last_pieces()
+
+    def _enter(self, record: Record) -> None:
         """Book a record; what of it is new will be stored."""
         home = self._homes[record.agent]
         book = self._books[home, record.epoch]
         if book.has(record.seq, record.through):
             return
+        counts = record.counts()
         for batch in record.batches:
             news = book.news(batch.device, len(batch.at_ms), batch.produced)
+            if not news:
+                continue
+            try:
+                columns = read_columns(batch.at_ms, batch.points)
+            except PoisonMessageError as error:
+                record.letters.append(Letter(str(error), batch.device, len(batch.at_ms), batch.produced))
+                continue
             for start, end in news:
-                self._gatherer.add(len(self._sources), self._devices[home][batch.device], batch, start, end)
+                self._gatherer.add(len(self._sources), self._devices[home][batch.device], columns, start, end)
                 book.account(batch.device).stored += end - start
-            if news:
-                self._sources.append((record, batch.device))
+            self._sources.append((record, batch.device))
         for gap in record.gaps:
             new = sum(end - start for start, end in book.news(gap.device, gap.count, gap.produced))
             book.account(gap.device).gaps += new
@@ -245,19 +271,7 @@ class _Batch:
                 new = sum(end - start for start, end in book.news(part.device, part.readings, part.produced))
                 book.account(part.device).dead_lettered += new
             self.letters.append(_letter(record, part.reason, part.device, new))
-        book.enter(record.seq, record.through, record.counts())
-
-    def store(self, connection: Connection) -> None:
-        """Write rows and gaps; a reading whose instant is taken becomes a dead letter."""
-        if self._gaps:
-            letters.insert_gaps(connection, self._gaps)
-        if not self._gatherer:
-            return
-        rows, is_new = readings.insert_readings(connection, self._gatherer)
-        if not is_new.all():
-            self._refuse_conflicts(rows, is_new)
-        readings.keep_latest(connection, rows)
-        readings.mark_stale(connection, self._spans(rows))
+        book.enter(record.seq, record.through, counts)
 
     def _refuse_conflicts(self, rows: Rows, is_new: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> None:
         sources, counts = np.unique(rows.owners[~is_new], return_counts=True)

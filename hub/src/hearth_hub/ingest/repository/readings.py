@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -24,18 +25,31 @@ Span = tuple[int, int, int]
 """Home, first and last instant [ms]."""
 
 
-def insert_readings(connection: Connection, gatherer: Gatherer) -> tuple[Rows, npt.NDArray[np.bool_]]:
-    """Store readings.
+def insert_readings(
+    connection: Connection, pieces: Iterator[bytes], gatherer: Gatherer
+) -> tuple[Rows, npt.NDArray[np.bool_]] | None:
+    """Store readings while they are being gathered.
 
     The watermark has told replays from news already, so a conflict is rare and only then is there the slower way.
 
+    Args:
+        connection: The open transaction.
+        pieces: Takes readings into the gatherer and yields what it builds.
+        gatherer: Knows all rows once the pieces are taken.
+
     Returns:
         The rows, and for each whether it is stored now; False where its device had another reading of that instant.
+        None when there are no rows.
     """
+    first = next(pieces, None)
+    if first is None:
+        return None
     try:
         with connection.transaction():
-            _copy(connection, "reading", gatherer.pieces())
+            _copy(connection, "reading", chain([first], pieces))
     except psycopg.errors.UniqueViolation:
+        for _ in pieces:  # what was not sent any more
+            pass
         rows = gatherer.rows()
         return rows, _insert_new_only(connection, rows)
     rows = gatherer.rows()
@@ -56,7 +70,7 @@ def _insert_new_only(connection: Connection, rows: Rows) -> npt.NDArray[np.bool_
         " on commit delete rows"
     )
     connection.execute("truncate fresh restart identity")
-    _copy(connection, "fresh", rows.data)
+    _copy(connection, "fresh", iter(rows.data))
     new = connection.execute(
         f"insert into reading ({_COLUMNS}) select {_COLUMNS} from fresh order by place"  # noqa: S608  own names
         " on conflict do nothing returning at, device_id"
