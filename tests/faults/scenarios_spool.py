@@ -23,7 +23,7 @@ from tests.faults.world import World
 
 _ROOT = Path(__file__).parents[2]
 _START_S = 30.0
-_QUARANTINE = ("spool_quarantined", "spool_unreadable")
+_QUARANTINE = ("spool_quarantined", "spool_unreadable", "spool_cut_off")
 
 
 @scenario(

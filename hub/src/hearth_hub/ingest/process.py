@@ -25,8 +25,8 @@ logger = logging.getLogger(__name__)
 
 _RETAINED = (topics.BIRTH, topics.STATUS, topics.FORECAST, topics.EVENT)
 # A commit costs nearly as much for one record as for fifty. So the wait for company is a multiple of what the last
-# one took: a small hub answers in milliseconds, a large one works at most a fifth of the time for the database alone.
-_WAIT_PER_COMMIT = 4.0
+# one took: a small hub answers in milliseconds, a larger one is busy for a tenth of the time until it is large indeed.
+_WAIT_PER_COMMIT = 9.0
 _LONGEST_WAIT_S = 0.2
 # While one half of what the broker may send unacknowledged is stored, the other half is read.
 _MOST_MESSAGES = RECEIVE_MAXIMUM // 2
