@@ -26,7 +26,7 @@ from hearth_sim.past import Past, past_of
 from hearth_sim.variation import konstanz_variation
 
 logger = logging.getLogger(__name__)
-_INSTANTS_A_MESSAGE = 500
+_INSTANTS_A_MESSAGE = 60  # with every device about as large as an agent's backlog messages
 _WINDOW = 16
 _WEEK_S = 7 * 86_400
 

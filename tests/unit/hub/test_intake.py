@@ -37,7 +37,7 @@ def test_a_home_has_a_share_and_a_quiet_one_always_has_room() -> None:
     assert intake.has_room("anna", 10)
     intake.take(0.0, 0.0)
     assert intake.has_room("flood", 10)
-    intake.put(garbage("large", 900_000))
+    intake.put(garbage("large", 4_000_000))
     assert not intake.has_room("large", 200_000)
 
 

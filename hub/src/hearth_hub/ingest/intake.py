@@ -18,8 +18,8 @@ from hearth_hub.ingest.service import Opened
 _MOST_BYTES = 8 * 1024 * 1024
 _BATCH_BYTES = 4 * 1024 * 1024
 _BATCH_READINGS = 20_000
-# An agent has two merged messages and 64 live ones under way at most; twice that is no flood yet.
-_MOST_BYTES_OF_ONE = 1024 * 1024
+# An agent has two merged messages and 64 live ones under way at most; much more than that is a flood.
+_MOST_BYTES_OF_ONE = 4 * 1024 * 1024
 _MOST_MESSAGES_OF_ONE = 256
 _OVERHEAD_BYTES = 200
 
@@ -85,7 +85,7 @@ class Intake:
                     break
                 message = self._next()
                 size += _size(message)
-                readings += _readings(message)
+                readings += readings_of(message)
                 batch.append(message)
             self._changed.notify_all()
             return batch
@@ -111,7 +111,7 @@ class Intake:
     def _note(self, message: Opened, sign: int) -> None:
         self._count += sign
         self._bytes += sign * _size(message)
-        self._readings += sign * _readings(message)
+        self._readings += sign * readings_of(message)
 
     def _is_complete(self) -> bool:
         return (
@@ -126,5 +126,6 @@ def _size(message: Opened) -> int:
     return len(message.incoming.payload) + _OVERHEAD_BYTES
 
 
-def _readings(message: Opened) -> int:
+def readings_of(message: Opened) -> int:
+    """Return how many readings a message brings."""
     return message.content.readings if isinstance(message.content, Record) else 0

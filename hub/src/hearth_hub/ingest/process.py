@@ -17,7 +17,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from hearth_core import topics
 from hearth_core.clock import Clock
 from hearth_core.messages import Ack, encode
-from hearth_hub.ingest.intake import Intake
+from hearth_hub.ingest.intake import Intake, readings_of
 from hearth_hub.ingest.service import Incoming, Ingest, Opened, agent_of, open_message
 from hearth_hub.mqtt import RECEIVE_MAXIMUM, Broker
 
@@ -28,6 +28,8 @@ _RETAINED = (topics.BIRTH, topics.STATUS, topics.FORECAST, topics.EVENT)
 # one took: a small hub answers in milliseconds, a larger one is busy for a tenth of the time until it is large indeed.
 _WAIT_PER_COMMIT = 9.0
 _LONGEST_WAIT_S = 0.2
+# A batch with so many readings is worth its commit, and its senders wait for the answer to send more.
+_BACKLOG_READINGS = 500
 # While one half of what the broker may send unacknowledged is stored, the other half is read.
 _MOST_MESSAGES = RECEIVE_MAXIMUM // 2
 _LONGEST_BACK_OFF_S = 5.0
@@ -100,7 +102,8 @@ class IngestProcess:
         began_s = time.monotonic()
         self._acknowledge(messages, ingest.store(messages))
         done_s = time.monotonic()
-        self._due_s = done_s + min(_WAIT_PER_COMMIT * (done_s - began_s), _LONGEST_WAIT_S)
+        is_backlog = sum(readings_of(message) for message in messages) >= _BACKLOG_READINGS
+        self._due_s = done_s + (0.0 if is_backlog else min(_WAIT_PER_COMMIT * (done_s - began_s), _LONGEST_WAIT_S))
 
     def _acknowledge(self, messages: Sequence[Opened], acks: Mapping[str, Sequence[Ack]]) -> None:
         """Tell the broker that it may forget the messages, and the agents that their readings are safe."""
@@ -128,9 +131,9 @@ class IngestProcess:
             logger.warning("the broker is gone, trying again: %s", reason)
 
     def _take(self, _: Client, __: object, message: MQTTMessage) -> None:
-        incoming = Incoming(message.topic, bytes(message.payload), message.mid, self._connections)
-        agent = agent_of(incoming)
-        if self._intake.has_room(agent, len(incoming.payload)):
+        agent = agent_of(message.topic)
+        if self._intake.has_room(agent, len(message.payload)):
+            incoming = Incoming(message.topic, bytes(message.payload), message.mid, self._connections)
             self._intake.put(open_message(incoming, self._clock))
         else:
             self._complaints.tell(agent)

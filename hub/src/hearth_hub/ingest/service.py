@@ -63,9 +63,9 @@ class Opened:
     content: Record | Other | DeadLetter
 
 
-def agent_of(incoming: Incoming) -> str:
+def agent_of(topic: str) -> str:
     """Return who sent a message; empty when its topic is none of ours."""
-    parsed = topics.parse(incoming.topic)
+    parsed = topics.parse(topic)
     return parsed[0] if parsed else ""
 
 
