@@ -112,7 +112,7 @@ async def test_messages_the_hub_lost_are_sent_again(mosquitto: Broker) -> None:
 
 async def test_a_hub_that_never_answers_is_given_up(mosquitto: Broker) -> None:
     began_s = time.monotonic()
-    with pytest.raises(HubSilentError, match="does not acknowledge; 0 of 9 messages"):
+    with pytest.raises(HubSilentError, match=r"does not acknowledge; 0 of \d+ messages"):
         await publish_history(mosquitto.url, ORDER, lambda text: None, QUICK)
     assert time.monotonic() - began_s < 10
 

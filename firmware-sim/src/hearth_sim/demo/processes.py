@@ -107,7 +107,12 @@ class Children:
     def run(self, name: str, arguments: list[str], timeout_s: float) -> subprocess.CompletedProcess[bytes]:
         """Run a command to its end and return what it printed."""
         return subprocess.run(  # noqa: S603  only our own commands
-            arguments, env=self._environment, capture_output=True, timeout=timeout_s, check=False
+            arguments,
+            env=self._environment,
+            capture_output=True,
+            timeout=timeout_s,
+            check=False,
+            preexec_fn=_die_with_parent,
         )
 
 

@@ -19,8 +19,12 @@ _MOST_BYTES = 8 * 1024 * 1024
 _BATCH_BYTES = 4 * 1024 * 1024
 _BATCH_READINGS = 20_000
 # An agent has two merged messages and 64 live ones under way at most; much more than that is a flood.
-_MOST_BYTES_OF_ONE = 4 * 1024 * 1024
+_MOST_BYTES_OF_ONE = 1024 * 1024
 _MOST_MESSAGES_OF_ONE = 256
+# The quickest backlog on an idle hub is some hundred messages a second, for seconds.
+_MESSAGES_PER_S = 500.0
+_BURST = 1000.0
+_MOST_BUDGETS = 100_000
 _OVERHEAD_BYTES = 200
 
 
@@ -44,16 +48,23 @@ class Intake:
         self._most_messages = most_messages
         self._lines: dict[str, _Line] = {}
         self._turns: deque[str] = deque()
+        self._budgets: dict[str, tuple[float, float]] = {}
         self._count = self._bytes = self._readings = 0
         self._changed = threading.Condition()
         self._closed = False
 
-    def has_room(self, agent: str, size: int) -> bool:
-        """Tell whether a home may add a message of some bytes; asked before it is read, which costs more."""
+    def has_room(self, agent: str) -> bool:
+        """Tell whether a home may add a message now; asked before the message is read, which costs more."""
         line = self._lines.get(agent)
-        if line is None:
-            return True
-        return len(line.messages) < _MOST_MESSAGES_OF_ONE and line.size + size <= _MOST_BYTES_OF_ONE
+        if line is not None and (len(line.messages) >= _MOST_MESSAGES_OF_ONE or line.size >= _MOST_BYTES_OF_ONE):
+            return False
+        now_s = time.monotonic()
+        left, at_s = self._budgets.get(agent, (_BURST, now_s))
+        left = min(_BURST, left + (now_s - at_s) * _MESSAGES_PER_S)
+        if len(self._budgets) >= _MOST_BUDGETS:
+            self._budgets.clear()
+        self._budgets[agent] = (max(0.0, left - 1.0), now_s)
+        return left >= 1.0
 
     def put(self, message: Opened) -> None:
         """Add a message; waits while too many bytes wait already."""

@@ -18,6 +18,7 @@ from hearth_core import topics
 from hearth_core.clock import Clock
 from hearth_core.messages import Ack, encode
 from hearth_hub.ingest.intake import Intake, readings_of
+from hearth_hub.ingest.records import MOST_BYTES
 from hearth_hub.ingest.service import Incoming, Ingest, Opened, agent_of, open_message
 from hearth_hub.mqtt import RECEIVE_MAXIMUM, Broker
 
@@ -109,7 +110,7 @@ class IngestProcess:
         """Tell the broker that it may forget the messages, and the agents that their readings are safe."""
         for message in messages:
             if message.incoming.connection == self._connections:
-                self._mqtt.ack(message.incoming.mid, 1)
+                self._release(message.incoming.mid)
         if not self._mqtt.is_connected():
             return  # agents ask again by sending again
         for agent, told in acks.items():
@@ -132,13 +133,18 @@ class IngestProcess:
 
     def _take(self, _: Client, __: object, message: MQTTMessage) -> None:
         agent = agent_of(message.topic)
-        if self._intake.has_room(agent, len(message.payload)):
-            incoming = Incoming(message.topic, bytes(message.payload), message.mid, self._connections)
+        if self._intake.has_room(agent):
+            payload = bytes(message.payload[: MOST_BYTES + 1])  # one byte too many tells that it is too large
+            incoming = Incoming(message.topic, payload, message.mid, self._connections)
             self._intake.put(open_message(incoming, self._clock))
         else:
             self._complaints.tell(agent)
-            if message.qos:
-                self._mqtt.ack(message.mid, 1)  # it is not stored, so its agent is told nothing and sends it again
+            self._release(message.mid)  # it is not stored, so its agent is told nothing and sends it again
+
+    def _release(self, mid: int) -> None:
+        """Tell the broker that it may forget a message; one of QoS 0 has no number, and naming one ends the session."""
+        if mid:
+            self._mqtt.ack(mid, 1)
 
 
 class _Complaints:

@@ -17,6 +17,9 @@ from hearth_core.messages import DeviceBatch, Epoch, Gap, Instant, Name, Reading
 from hearth_core.topics import is_name
 from hearth_hub.ingest.book import Count
 
+MOST_BYTES = 256 * 1024
+"""No agent sends more than a quarter of it at a time; what is larger is not even read."""
+
 _EPOCH = re.compile(r"[0-9a-f]{16}")
 _LARGEST_COUNT = 2**53
 # A message that is no JSON at all, but begins like one of ours: its place can be told, and so its stream goes on.
@@ -105,6 +108,7 @@ def read_record(agent: str, payload: bytes, latest_ms: int) -> Record:
         PoisonMessageError: Not even its epoch and sequence number can be read, so nothing can be acknowledged.
     """
     try:
+        check_size(payload)
         record = _read(agent, payload)
     except PoisonMessageError as error:
         record = _salvage(agent, payload, error)
@@ -120,6 +124,12 @@ def read_record(agent: str, payload: bytes, latest_ms: int) -> Record:
     return record
 
 
+def check_size(payload: bytes) -> None:
+    """Raise PoisonMessageError for a message that is too large to be one of ours."""
+    if len(payload) > MOST_BYTES:
+        raise PoisonMessageError(f"it has more than {MOST_BYTES} bytes")
+
+
 def _read(agent: str, payload: bytes) -> Record:
     message = decode(payload, _Readings)
     through = message.seq if message.through is None else message.through
@@ -130,7 +140,7 @@ def _read(agent: str, payload: bytes) -> Record:
 
 def _salvage(agent: str, payload: bytes, error: PoisonMessageError) -> Record:
     try:
-        raw: Any = msgspec.json.decode(payload)
+        raw: Any = msgspec.json.decode(payload[: MOST_BYTES + 1])  # what is cut off is no JSON
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         if (head := _HEAD.match(payload)) is None:
             raise error from None

@@ -18,7 +18,7 @@ from hearth_core.messages import Ack, Birth, Event, Forecast, Gap, Status, decod
 from hearth_hub.ingest.book import Book, Position
 from hearth_hub.ingest.columns import Gatherer, Rows
 from hearth_hub.ingest.numbers import read_columns
-from hearth_hub.ingest.records import Letter, Record, read_record
+from hearth_hub.ingest.records import Letter, Record, check_size, read_record
 from hearth_hub.ingest.repository import Connection, books, homes, letters, readings
 from hearth_hub.ingest.repository.books import Key
 from hearth_hub.ingest.repository.letters import DeadLetter
@@ -50,6 +50,7 @@ class Incoming:
     topic: str
     payload: bytes
     mid: int = 0
+    """Its packet id; 0 for QoS 0, which nobody waits for."""
     connection: int = 0
     """Which of our connections it came over; a packet id means nothing on another one."""
 
@@ -77,6 +78,7 @@ def open_message(incoming: Incoming, clock: Clock) -> Opened:
     try:
         if what == topics.READINGS:
             return Opened(incoming, agent, read_record(agent, incoming.payload, now_ms(clock) + _EARLY_MS))
+        check_size(incoming.payload)
         return Opened(incoming, agent, decode(incoming.payload, _KINDS[what]))
     except (PoisonMessageError, KeyError) as error:
         logger.info("dead letter from %s: %s", agent, error)
