@@ -47,6 +47,11 @@ class Poisoner:
         """The last record it sent."""
         return self._seq
 
+    @property
+    def next_number(self) -> int:
+        """The number of the next reading."""
+        return self._produced + 1
+
     def send_good(self) -> None:
         """Send a record of one reading."""
         self._seq += 1
@@ -152,7 +157,7 @@ def _pour(poisoner: Poisoner) -> None:
         poisoner.send_bad(**wrong)
         poisoner.send_good()
     for batches in (
-        f'[{{"device":"{_DEVICE}","at_ms":[1],"points":{{"power_w":[1e400]}},"produced":1}}]',
+        f'[{{"device":"{_DEVICE}","at_ms":[1],"points":{{"power_w":[1e400]}},"produced":{poisoner.next_number}}}]',
         '{"a":1}',
         '"\\u0000"',
         "[" * 100_000 + "]" * 100_000,
