@@ -180,7 +180,7 @@ async def _nothing(part: str, payload: bytes) -> None:
 @contextlib.asynccontextmanager
 async def _linked(url: str, path: Path, clock: ManualClock) -> AsyncIterator[Spool]:
     events = EventLog(clock)
-    spool = Spool(path, clock, events, HISTORY_FLUSHES * FLUSH_S, 256_000_000, FLUSH_S)
+    spool = Spool(path, clock, events, HISTORY_FLUSHES * FLUSH_S, 256_000_000)
     await spool.open()
     voice = Speaker(spool, clock)
     uplink = Uplink(parse_broker_url(url), "bench", "bench", spool, Outbox(), events, voice, _nothing, RealClock())

@@ -62,9 +62,7 @@ class Agent:
         cap_bytes = int(settings.spool_cap_mb * 1e6)
         path = home.data_dir / "spool.sqlite"
         history_s = settings.history_days * _DAY_S
-        self.spool = Spool(
-            path, clock, self.events, history_s, cap_bytes, settings.flush_s, [*self.devices], settings.agent
-        )
+        self.spool = Spool(path, clock, self.events, history_s, cap_bytes, [*self.devices], settings.agent)
         self.pollers = {id_: self._poller(device) for id_, device in self.devices.items()}
         key = home.public_key
         self.plans = PlanStore(home.data_dir / "plan.sealed", settings.agent, key, clock, self.events)

@@ -157,8 +157,8 @@ class Ack(_Message, frozen=True, kw_only=True):
     epoch: Epoch
     upto: Count
     ahead: Count = 0
-    """The highest record of ``epoch`` that the hub has seen at all. An agent that has not got so far has lost records it
-    had sent, and must not use their numbers again."""
+    """The highest record of ``epoch`` that the hub has seen at all. An agent that has not got so far has lost records
+    it had sent, and must not use their numbers again."""
 
 
 class Target(StrEnum):

@@ -35,7 +35,6 @@ class Spool:
         events: EventLog,
         history_s: float,
         cap_bytes: int,
-        flush_s: float = 10.0,
         devices: Sequence[str] = (),
         agent: str | None = None,
     ) -> None:
