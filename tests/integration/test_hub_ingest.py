@@ -189,6 +189,31 @@ def test_a_message_the_database_refuses_does_not_stop_the_others(
     assert connection.execute("select what, raw from dead_letter").fetchall() == [("event", event)]
 
 
+def test_a_broken_batch_is_counted_once_however_often_its_message_is_tried(
+    connection: psycopg.Connection[tuple[Any, ...]],
+) -> None:
+    """The whole batch is tried again when the database was gone, or refused another message of it."""
+    clock = ManualClock(NOW_MS / 1000)
+    torn = message(
+        Readings(
+            epoch=EPOCH,
+            seq=1,
+            batches=[
+                DeviceBatch(device="grid", at_ms=[NOW_MS, NOW_MS + 1], points={"power_w": [1.0, 2.0]}, produced=2)
+            ],
+        )
+    )
+    torn = Incoming(torn.topic, torn.payload.replace(b"[1.0,2.0]", b"[1.0]"))
+    event = Incoming("hearth/anna/event", b'{"at_ms":1,"level":"info","kind":"x","text":"a\\u0000b"}')
+    opened = [open_message(one, clock) for one in (torn, event)]
+    ingest = Ingest(connection, clock)
+    for _ in range(2):
+        ingest.store(opened)
+    assert account(connection) == {"produced": 2, "stored": 0, "gaps": 0, "dead_lettered": 2}
+    letters = connection.execute("select sum(readings) from dead_letter where what = 'readings'").fetchone()
+    assert letters == (2,)
+
+
 def test_dead_letters_have_a_cap(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
     letters = [DeadLetter("anna", "readings", str(number), b"x" * 100_000) for number in range(DEAD_LETTERS_KEPT)]
     for _ in range(2):

@@ -247,7 +247,7 @@ class _Batch:
         book = self._books[home, record.epoch]
         if book.has(record.seq, record.through):
             return
-        counts = record.counts()
+        refused = list(record.letters)
         for batch in record.batches:
             news = book.news(batch.device, len(batch.at_ms), batch.produced)
             if not news:
@@ -255,7 +255,7 @@ class _Batch:
             try:
                 columns = read_columns(batch.at_ms, batch.points)
             except PoisonMessageError as error:
-                record.letters.append(Letter(str(error), batch.device, len(batch.at_ms), batch.produced))
+                refused.append(Letter(str(error), batch.device, len(batch.at_ms), batch.produced))
                 continue
             for start, end in news:
                 self._gatherer.add(len(self._sources), self._devices[home][batch.device], columns, start, end)
@@ -267,13 +267,13 @@ class _Batch:
             if new or gap.count == 0:
                 declared = msgspec.structs.replace(gap, count=new)
                 self._gaps.append((home, record.epoch, record.seq, self._devices[home][gap.device], declared))
-        for part in record.letters:
+        for part in refused:
             new = 0
             if part.device and part.produced:
                 new = sum(end - start for start, end in book.news(part.device, part.readings, part.produced))
                 book.account(part.device).dead_lettered += new
             self.letters.append(_letter(record, part.reason, part.device, new))
-        book.enter(record.seq, record.through, counts)
+        book.enter(record.seq, record.through, record.counts())
 
     def _refuse_conflicts(self, rows: Rows, is_new: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> None:
         sources, counts = np.unique(rows.owners[~is_new], return_counts=True)
