@@ -191,7 +191,9 @@ class Worker:
     async def _visit_homes(self, pool: Pool, connection: Connection) -> None:
         """Go on with the round through all homes, for what each of them needs about hourly."""
         hour = int(self.clock.time() // _HOUR_S)
-        if not self._to_visit and (hour != self._visited_hour or self._visit_pace.is_due()):
+        if not self._to_visit:
+            if hour == self._visited_hour and not self._visit_pace.is_due():
+                return  # and measure nothing, or the round would never be due where looks are frequent
             self._visited_hour = hour
             self._to_visit.extend(await homes_with_site(connection))
         budget = Budget(_VISIT_S)
