@@ -96,6 +96,7 @@ def _copy(world: World, source: Path, target: Path) -> None:
     "F-28",
     "kill -9 of API and of worker (Redis, Airflow, Celery and Grafana are no part of the hub yet)",
     "others go on: readings stored with p99 lag < 5 s, agents connected, 0/0; the part is back by itself once started",
+    short=False,  # nearly a minute of waiting for what the others cannot see
 )
 def parts_down(world: World, size: Size) -> Outcome:
     outcome = Outcome()
