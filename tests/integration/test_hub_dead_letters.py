@@ -85,6 +85,16 @@ def test_a_record_nobody_could_count_is_stored_when_it_can_be_read(connection: C
     assert connection.execute("select produced, stored, dead_lettered from account").fetchall() == [(4, 4, 0)]
 
 
+def test_a_message_that_was_sent_again_meanwhile_is_not_stored_twice_nor_said_to_be(connection: Connection) -> None:
+    """It arrived as garbage, so nobody knew whose it was; then its sender sent it again."""
+    whole = record(1, [NOW_MS, NOW_MS + 1], 2)
+    store(connection, Incoming(whole.topic, b"garbage"), Incoming(whole.topic, b"rubbish"))
+    connection.execute("update dead_letter set raw = %s", [whole.payload])  # as a newer release would read them
+    outcomes = list(replay(connection, ManualClock(NOW_MS / 1000), [1, 2]))
+    assert outcomes == [Outcome(1, 2, None), Outcome(2, 0, None)]
+    assert connection.execute("select produced, stored, dead_lettered from account").fetchall() == [(2, 2, 0)]
+
+
 def test_the_operator_sees_the_reason_and_the_home_is_told(connection: Connection, postgres_url: str) -> None:
     store(connection, record(1, [NOW_MS], 1), record(2, [NOW_MS], 2), Incoming("hearth/anna/birth", b"{"))
     listed = hub(postgres_url, "dead-letters", "list", "--home", "anna", "--json")

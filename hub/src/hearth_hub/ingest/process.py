@@ -29,8 +29,10 @@ _RETAINED = (topics.BIRTH, topics.STATUS, topics.FORECAST, topics.EVENT)
 # one took: a small hub answers in milliseconds, a larger one is busy for a tenth of the time until it is large indeed.
 _WAIT_PER_COMMIT = 9.0
 _LONGEST_WAIT_S = 0.2
-# A batch with so many readings is worth its commit, and its senders wait for the answer to send more.
+# A batch with so many readings is worth its commit, and its senders wait for the answer to send more: the next batch
+# waits only until what they send upon it is here.
 _BACKLOG_READINGS = 500
+_BACKLOG_WAIT_S = 0.02
 # While one half of what the broker may send unacknowledged is stored, the other half is read.
 _MOST_MESSAGES = RECEIVE_MAXIMUM // 2
 _LONGEST_BACK_OFF_S = 5.0
@@ -104,7 +106,8 @@ class IngestProcess:
         self._acknowledge(messages, ingest.store(messages))
         done_s = time.monotonic()
         is_backlog = sum(readings_of(message) for message in messages) >= _BACKLOG_READINGS
-        self._due_s = done_s + (0.0 if is_backlog else min(_WAIT_PER_COMMIT * (done_s - began_s), _LONGEST_WAIT_S))
+        longest_s = _BACKLOG_WAIT_S if is_backlog else _LONGEST_WAIT_S
+        self._due_s = done_s + min(_WAIT_PER_COMMIT * (done_s - began_s), longest_s)
 
     def _acknowledge(self, messages: Sequence[Opened], acks: Mapping[str, Sequence[Ack]]) -> None:
         """Tell the broker that it may forget the messages, and the agents that their readings are safe."""

@@ -16,7 +16,6 @@ from hearth_hub.timing import instant_s
 _LOCK = 0x726F_6C6C
 _MOST_SPANS = 20_000
 _MOST_HOME_DAYS = 500
-_TICK = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
