@@ -4,7 +4,7 @@
 
 Database, broker, hub and load share the machine's cores. Prints progress on stderr and one JSON line on stdout:
 
-- ``drain``: 200 homes send a day of backlog through the broker; beside it a bare binary COPY of exactly the stored
+- ``drain``: 200 homes send two days of backlog through the broker; beside it a bare binary COPY of exactly the stored
   rows, in the same order and in transactions of the same size, over one connection, into an equal empty table.
 - ``steady``: each home one message with its 20 points every 10 s; ingest's CPU time, and the age of a reading when SQL
   first shows it.
@@ -35,7 +35,7 @@ from tests.bench.bench_stack import Stack, database_server, raise_file_limit, ru
 
 SERIES = 20
 _DRAIN_HOMES = 200
-_COPY_ROWS = 20_000
+_COPY_ROWS = 40_000
 
 
 def say(text: str) -> None:
@@ -63,7 +63,7 @@ def result_of(fleet: subprocess.Popen[bytes]) -> dict[str, Any]:
 def drain(folder: Path, server: EmbeddedPostgres, number: int) -> dict[str, float]:
     """One round: backlog through the broker, then the same rows by COPY alone."""
     with running_stack(folder, server, f"drain_{number}", "ingest") as stack:
-        options = ("--homes", str(_DRAIN_HOMES), "--backlog", "24h", "--duration", "0", "--until-acked")
+        options = ("--homes", str(_DRAIN_HOMES), "--backlog", "48h", "--duration", "0", "--until-acked")
         fleet = result_of(start_fleet(stack, *options))
         with stack.connect() as connection:
             row = connection.execute("select count(*), pg_total_relation_size('reading') from reading").fetchone()

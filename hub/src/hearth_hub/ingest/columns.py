@@ -51,6 +51,14 @@ class Rows:
         return len(self.at_ms)
 
 
+def newest(rows: Rows) -> list[tuple[int, int]]:
+    """Return the newest instant [ms] of each device, with the device's id, in the order of the ids."""
+    order = np.lexsort((rows.at_ms, rows.device_ids))
+    devices = rows.device_ids[order]
+    last = order[np.append(devices[1:] != devices[:-1], True)]
+    return list(zip(rows.at_ms[last].tolist(), rows.device_ids[last].tolist(), strict=True))
+
+
 @dataclass
 class _Shape:
     """Batches with the same points, one after the other."""

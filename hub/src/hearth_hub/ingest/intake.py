@@ -15,9 +15,9 @@ from hearth_hub.ingest.records import Record
 from hearth_hub.ingest.service import Opened
 
 # What is waiting takes about six times as much memory once it is read.
-_MOST_BYTES = 8 * 1024 * 1024
-_BATCH_BYTES = 4 * 1024 * 1024
-_BATCH_READINGS = 20_000
+_MOST_BYTES = 16 * 1024 * 1024
+_BATCH_BYTES = 8 * 1024 * 1024
+_BATCH_READINGS = 40_000
 # An agent has two merged messages and 64 live ones under way at most; much more than that is a flood.
 _MOST_BYTES_OF_ONE = 1024 * 1024
 _MOST_MESSAGES_OF_ONE = 256

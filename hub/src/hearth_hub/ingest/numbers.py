@@ -7,6 +7,7 @@ time, and leaves no million of float objects to be swept through the processor's
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -18,8 +19,6 @@ from hearth_core.errors import PoisonMessageError
 from hearth_core.points import is_known
 
 _MANY = 32
-_LISTS = msgspec.json.Decoder(dict[str, list[float | None]])
-_TEXTS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _LIST = msgspec.json.Decoder(list[float | None])
 _own = threading.local()
 
@@ -39,42 +38,28 @@ class Columns:
         return len(self.at_ms)
 
 
-def read_columns(at_ms: list[int], points: msgspec.Raw) -> Columns:
+def read_columns(at_ms: list[int], points: Mapping[str, msgspec.Raw]) -> Columns:
     """Read the points of a batch, ``{"power_w": [1.5, null], ...}``, one value for each instant.
 
     Raises:
         PoisonMessageError: They are not of the vocabulary, not as many as the instants, or no numbers.
     """
-    try:
-        named = _many(points, len(at_ms)) if len(at_ms) >= _MANY else _few(points, len(at_ms))
-    except msgspec.MsgspecError as error:
-        raise PoisonMessageError(f"points: {error}") from error
-    names, values = named
-    for name in names:
+    matrix = np.empty((len(points), len(at_ms)))
+    for row, (name, text) in zip(matrix, points.items(), strict=True):
         if not is_known(name):
             raise PoisonMessageError(f"point {name!r} is not in the vocabulary and does not start with x_")
-    return Columns(np.array(at_ms, np.int64), names, values)
-
-
-def _few(points: msgspec.Raw, length: int) -> tuple[tuple[str, ...], Matrix]:
-    lists = _LISTS.decode(points)
-    for name, values in lists.items():
-        _check_length(name, len(values), length)
-    return tuple(lists), np.array(list(lists.values()), np.float64).reshape(len(lists), length)
-
-
-def _many(points: msgspec.Raw, length: int) -> tuple[tuple[str, ...], Matrix]:
-    texts = _TEXTS.decode(points)
-    matrix = np.empty((len(texts), length))
-    for row, (name, text) in zip(matrix, texts.items(), strict=True):
-        values = _column(bytes(text))
-        _check_length(name, len(values), length)
+        try:
+            values = _column(bytes(text), len(at_ms) >= _MANY)
+        except msgspec.MsgspecError as error:
+            raise PoisonMessageError(f"point {name!r}: {error}") from error
+        if len(values) != len(at_ms):
+            raise PoisonMessageError(f"point {name!r} has {len(values)} values for {len(at_ms)} instants")
         row[:] = values
-    return tuple(texts), matrix
+    return Columns(np.array(at_ms, np.int64), tuple(points), matrix)
 
 
-def _column(text: bytes) -> npt.NDArray[np.float64]:
-    if text.count(b"[") == 1:
+def _column(text: bytes, is_long: bool) -> npt.NDArray[np.float64] | list[float | None]:
+    if is_long and text.count(b"[") == 1:
         if (parser := getattr(_own, "parser", None)) is None:
             parser = _own.parser = simdjson.Parser()
         try:
@@ -83,9 +68,4 @@ def _column(text: bytes) -> npt.NDArray[np.float64]:
                 return np.frombuffer(numbers.as_buffer(of_type="d"))
         except (TypeError, ValueError, RuntimeError):
             pass  # a hole, or no numbers at all: the strict reader tells
-    return np.array(_LIST.decode(text), np.float64)
-
-
-def _check_length(name: str, found: int, wanted: int) -> None:
-    if found != wanted:
-        raise PoisonMessageError(f"point {name!r} has {found} values for {wanted} instants")
+    return _LIST.decode(text)

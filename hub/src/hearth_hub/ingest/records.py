@@ -1,6 +1,6 @@
 """A message at `readings` becomes a record: what can be stored of it, and what cannot with the reason.
 
-The numbers themselves stay text here; `hearth_hub.ingest.numbers` reads them while the database is busy with others.
+All reading happens here, in the broker's thread, while the database is busy with the messages before.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from hearth_core.errors import PoisonMessageError
 from hearth_core.messages import DeviceBatch, Epoch, Gap, Instant, Name, Readings, Sequence, decode
 from hearth_core.topics import is_name
 from hearth_hub.ingest.book import Count
+from hearth_hub.ingest.numbers import Columns, read_columns
 
 MOST_BYTES = 256 * 1024
 """No agent sends more than a quarter of it at a time; what is larger is not even read."""
@@ -26,12 +27,12 @@ _LARGEST_COUNT = 2**53
 _HEAD = re.compile(rb'\{"epoch":"([0-9a-f]{16})","seq":(\d{1,16}),"through":(null|\d{1,16}),')
 
 
-class Batch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class _Batch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`DeviceBatch` whose numbers are still text."""
 
     device: Name
     at_ms: Annotated[list[Instant], Meta(min_length=1, max_length=5000)]
-    points: msgspec.Raw
+    points: dict[str, msgspec.Raw]
     produced: Sequence
 
 
@@ -41,8 +42,17 @@ class _Readings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     epoch: Epoch
     seq: Sequence
     through: Sequence | None = None
-    batches: list[Batch] = []
+    batches: list[_Batch] = []
     gaps: list[Gap] = []
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Readings of one device that can be stored."""
+
+    device: str
+    columns: Columns
+    produced: int
 
 
 @dataclass(frozen=True)
@@ -72,12 +82,12 @@ class Record:
     @property
     def readings(self) -> int:
         """How many readings it brings."""
-        return sum(len(batch.at_ms) for batch in self.batches)
+        return sum(len(batch.columns) for batch in self.batches)
 
     def counts(self) -> dict[str, Count]:
         """Return what this record adds to each device it speaks of."""
         counts: dict[str, Count] = {}
-        parts = [(batch.device, len(batch.at_ms), batch.produced) for batch in self.batches]
+        parts = [(batch.device, len(batch.columns), batch.produced) for batch in self.batches]
         parts += [(gap.device, gap.count, gap.produced) for gap in self.gaps]
         parts += [(one.device, one.readings, one.produced) for one in self.letters if one.device and one.produced]
         for device, readings, produced in parts:
@@ -87,10 +97,17 @@ class Record:
             counts[device] = Count(readings, produced)
         return counts
 
+    def take(self, batch: _Batch) -> None:
+        """Add a batch, or a letter when its numbers cannot be read."""
+        try:
+            self.batches.append(Batch(batch.device, read_columns(batch.at_ms, batch.points), batch.produced))
+        except PoisonMessageError as error:
+            self.letters.append(Letter(str(error), batch.device, len(batch.at_ms), batch.produced))
+
     def refuse(self, reason: str) -> None:
         """Turn everything it brings into letters."""
         for batch in self.batches:
-            self.letters.append(Letter(reason, batch.device, len(batch.at_ms), batch.produced))
+            self.letters.append(Letter(reason, batch.device, len(batch.columns), batch.produced))
         self.batches = []
 
 
@@ -109,18 +126,17 @@ def read_record(agent: str, payload: bytes, latest_ms: int) -> Record:
     """
     try:
         check_size(payload)
-        record = _read(agent, payload)
+        record, batches = _read(agent, payload)
     except PoisonMessageError as error:
-        record = _salvage(agent, payload, error)
-    usable = []
-    for batch in record.batches:
-        if batch.produced < len(batch.at_ms):
+        record, batches = _salvage(agent, payload, error)
+    for batch in batches:
+        readings = len(batch.at_ms)
+        if batch.produced < readings:
             record.letters.append(Letter(f"produced {batch.produced} is less than its readings", batch.device))
         elif max(batch.at_ms) > latest_ms:
-            record.letters.append(Letter("from the future", batch.device, len(batch.at_ms), batch.produced))
+            record.letters.append(Letter("from the future", batch.device, readings, batch.produced))
         else:
-            usable.append(batch)
-    record.batches = usable
+            record.take(batch)
     return record
 
 
@@ -130,15 +146,15 @@ def check_size(payload: bytes) -> None:
         raise PoisonMessageError(f"it has more than {MOST_BYTES} bytes")
 
 
-def _read(agent: str, payload: bytes) -> Record:
+def _read(agent: str, payload: bytes) -> tuple[Record, list[_Batch]]:
     message = decode(payload, _Readings)
     through = message.seq if message.through is None else message.through
     if through < message.seq:
         raise PoisonMessageError(f"{Readings.__name__}: through {through} is below seq {message.seq}")
-    return Record(agent, message.epoch, message.seq, through, payload, message.batches, message.gaps)
+    return Record(agent, message.epoch, message.seq, through, payload, gaps=message.gaps), message.batches
 
 
-def _salvage(agent: str, payload: bytes, error: PoisonMessageError) -> Record:
+def _salvage(agent: str, payload: bytes, error: PoisonMessageError) -> tuple[Record, list[_Batch]]:
     try:
         raw: Any = msgspec.json.decode(payload[: MOST_BYTES + 1])  # what is cut off is no JSON
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -152,14 +168,15 @@ def _salvage(agent: str, payload: bytes, error: PoisonMessageError) -> Record:
         raise error
     through = through if _is_count(through) and through >= seq else seq
     record = Record(agent, epoch, seq, through, payload)
+    batches = []
     for item in _items(raw, "batches"):
         try:
             batch = msgspec.convert(item, DeviceBatch)
         except msgspec.ValidationError as reason:
             record.letters.append(_letter(item, str(reason)))
         else:
-            points = msgspec.Raw(msgspec.json.encode(batch.points))
-            record.batches.append(Batch(device=batch.device, at_ms=batch.at_ms, points=points, produced=batch.produced))
+            points = {name: msgspec.Raw(msgspec.json.encode(values)) for name, values in batch.points.items()}
+            batches.append(_Batch(device=batch.device, at_ms=batch.at_ms, points=points, produced=batch.produced))
     for item in _items(raw, "gaps"):
         try:
             record.gaps.append(msgspec.convert(item, Gap))
@@ -167,7 +184,7 @@ def _salvage(agent: str, payload: bytes, error: PoisonMessageError) -> Record:
             record.letters.append(_letter(item, str(reason)))
     if not record.letters:
         record.letters.append(Letter(str(error)))
-    return record
+    return record, batches
 
 
 def _letter(item: Any, reason: str) -> Letter:  # noqa: ANN401  a broken message can hold anything

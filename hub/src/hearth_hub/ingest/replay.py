@@ -10,8 +10,7 @@ import psycopg
 from hearth_core.clock import Clock
 from hearth_core.errors import PoisonMessageError
 from hearth_hub.ingest.book import Account
-from hearth_hub.ingest.columns import Gatherer
-from hearth_hub.ingest.numbers import read_columns
+from hearth_hub.ingest.columns import Gatherer, newest
 from hearth_hub.ingest.records import Record
 from hearth_hub.ingest.repository import Connection, books, homes, letters, readings
 from hearth_hub.ingest.repository.letters import RAW_BYTES_KEPT, DeadLetter
@@ -67,7 +66,7 @@ def _again(connection: Connection, clock: Clock, number: int) -> int:
 
 
 def _store_whole(connection: Connection, clock: Clock, opened: Opened) -> int:
-    """Store a message of which nothing could be read before, as if it came just now; its sender may have sent it again."""
+    """Store a message nobody could read before as if it came just now; its sender may have sent it again since."""
     before = _rows_of(connection, opened.agent)
     Ingest(connection, clock).store([opened])
     return _rows_of(connection, opened.agent) - before
@@ -97,8 +96,7 @@ def _store_part(connection: Connection, letter: DeadLetter, record: Record) -> i
     known = homes.device_ids(connection, [home])
     gatherer = Gatherer()
     for place, one in enumerate(batches):
-        columns = read_columns(one.at_ms, one.points)
-        gatherer.add(place, known[home][one.device], columns, 0, len(columns))
+        gatherer.add(place, known[home][one.device], one.columns, 0, len(one.columns))
     found = readings.insert_readings(connection, gatherer.last_pieces(), gatherer)
     if found is None:
         raise _StillDeadError("it holds no readings")
@@ -110,7 +108,7 @@ def _store_part(connection: Connection, letter: DeadLetter, record: Record) -> i
         stored += count
     if stored == 0 or (letter.readings and stored != letter.readings):
         raise _StillDeadError(f"{letter.readings - stored} of its instants are taken by other readings")
-    readings.keep_latest(connection, rows)
+    readings.keep_latest(connection, newest(rows))
     instants = rows.at_ms.tolist()
     readings.mark_stale(connection, [(home, min(instants), max(instants))])
     books.save_books(connection, {key: book}, {key: book.spans()}, known)

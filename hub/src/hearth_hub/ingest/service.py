@@ -16,9 +16,8 @@ from hearth_core.clock import Clock, now, now_ms
 from hearth_core.errors import PoisonMessageError
 from hearth_core.messages import Ack, Birth, Event, Forecast, Gap, Status, decode
 from hearth_hub.ingest.book import Book, Position
-from hearth_hub.ingest.columns import Gatherer, Rows
-from hearth_hub.ingest.numbers import read_columns
-from hearth_hub.ingest.records import Letter, Record, check_size, read_record
+from hearth_hub.ingest.columns import Gatherer, Rows, newest
+from hearth_hub.ingest.records import Record, check_size, read_record
 from hearth_hub.ingest.repository import Connection, books, homes, letters, readings
 from hearth_hub.ingest.repository.books import Key
 from hearth_hub.ingest.repository.letters import DeadLetter
@@ -181,10 +180,12 @@ class Ingest:
         before = {key: book.spans() for key, book in held.items()}
         batch = _Batch(held, self._homes, self._devices, refused)
         batch.store(self._connection, records)
-        if held:
-            books.save_books(self._connection, held, before, self._devices)
-        if batch.letters:
-            letters.insert_letters(self._connection, now(self._clock), batch.letters)
+        with self._connection.pipeline():  # nothing below waits for an answer
+            batch.tell(self._connection)
+            if held:
+                books.save_books(self._connection, held, before, self._devices)
+            if batch.letters:
+                letters.insert_letters(self._connection, now(self._clock), batch.letters)
         return {key: book.position for key, book in held.items()}
 
     def _know_homes(self, agents: set[str]) -> None:
@@ -220,19 +221,22 @@ class _Batch:
         self._gaps: list[tuple[int, str, int, int, Gap]] = []
         self._gatherer = Gatherer()
         self._sources: list[tuple[Record, str]] = []
+        self._newest: list[tuple[int, int]] = []
+        self._spans: list[Span] = []
 
     def store(self, connection: Connection, records: Iterable[Record]) -> None:
         """Book records and write what of them is new; a reading whose instant is taken becomes a dead letter."""
         found = readings.insert_readings(connection, self._pieces(records), self._gatherer)
+        if found is not None and not found[1].all():
+            self._refuse_conflicts(*found)
+
+    def tell(self, connection: Connection) -> None:
+        """Note gaps, the newest readings, and what the roll-up has to take in."""
         if self._gaps:
             letters.insert_gaps(connection, self._gaps)
-        if found is None:
-            return
-        rows, is_new = found
-        if not is_new.all():
-            self._refuse_conflicts(rows, is_new)
-        readings.keep_latest(connection, rows)
-        readings.mark_stale(connection, self._spans(rows))
+        if self._spans:
+            readings.keep_latest(connection, self._newest)
+            readings.mark_stale(connection, self._spans)
 
     def _pieces(self, records: Iterable[Record]) -> Iterator[bytes]:
         """Book one record after the other, and yield rows as soon as there are enough of them."""
@@ -240,6 +244,9 @@ class _Batch:
             self._enter(record)
             yield from self._gatherer.full_pieces()
         yield from self._gatherer.last_pieces()
+        if self._sources:  # while the database takes in the last piece
+            rows = self._gatherer.rows()
+            self._newest, self._spans = newest(rows), self._spans_of(rows)
 
     def _enter(self, record: Record) -> None:
         """Book a record; what of it is new will be stored."""
@@ -247,27 +254,20 @@ class _Batch:
         book = self._books[home, record.epoch]
         if book.has(record.seq, record.through):
             return
-        refused = list(record.letters)
         for batch in record.batches:
-            news = book.news(batch.device, len(batch.at_ms), batch.produced)
-            if not news:
-                continue
-            try:
-                columns = read_columns(batch.at_ms, batch.points)
-            except PoisonMessageError as error:
-                refused.append(Letter(str(error), batch.device, len(batch.at_ms), batch.produced))
-                continue
+            news = book.news(batch.device, len(batch.columns), batch.produced)
             for start, end in news:
-                self._gatherer.add(len(self._sources), self._devices[home][batch.device], columns, start, end)
+                self._gatherer.add(len(self._sources), self._devices[home][batch.device], batch.columns, start, end)
                 book.account(batch.device).stored += end - start
-            self._sources.append((record, batch.device))
+            if news:
+                self._sources.append((record, batch.device))
         for gap in record.gaps:
             new = sum(end - start for start, end in book.news(gap.device, gap.count, gap.produced))
             book.account(gap.device).gaps += new
             if new or gap.count == 0:
                 declared = msgspec.structs.replace(gap, count=new)
                 self._gaps.append((home, record.epoch, record.seq, self._devices[home][gap.device], declared))
-        for part in refused:
+        for part in record.letters:
             new = 0
             if part.device and part.produced:
                 new = sum(end - start for start, end in book.news(part.device, part.readings, part.produced))
@@ -284,7 +284,7 @@ class _Batch:
             account.dead_lettered += count
             self.letters.append(_letter(record, CONFLICT, device, count))
 
-    def _spans(self, rows: Rows) -> list[Span]:
+    def _spans_of(self, rows: Rows) -> list[Span]:
         """Return from when until when each home has new readings; what is far apart stays apart."""
         home_of = np.array([self._homes[record.agent] for record, _ in self._sources])[rows.owners]
         order = np.lexsort((rows.at_ms, home_of))

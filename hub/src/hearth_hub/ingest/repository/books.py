@@ -41,37 +41,45 @@ def lock_books(
         device_ids: Device ids, by home and name; completed with those the books speak of.
     """
     keys = sorted(keys)
-    books = _lock(connection, keys)
-    if missing := [key for key in keys if key not in books]:
+    while (books := _lock(connection, keys, device_ids)) is None:
         connection.execute(
             f"insert into watermark (home_id, epoch) select * from {_KEYS.table} order by 1, 2 on conflict do nothing",  # noqa: S608
-            [_KEYS.text(missing)],
+            [_KEYS.text(keys)],
         )
-        books = _lock(connection, keys)
-    for home, epoch, seq, through, counts in connection.execute(
-        "select p.home_id, p.epoch, p.seq, p.through, p.counts"  # noqa: S608
-        f" from pending p join {_KEYS.table} using (home_id, epoch)",
-        [_KEYS.text(keys)],
-    ):
-        found = {name: Count(*count[:2]) for name, count in counts.items()}
-        books[home, epoch].pending[seq] = Pending(seq, through, found)
-    for home, epoch, device, name, *numbers in connection.execute(
-        "select a.home_id, a.epoch, d.id, d.device, a.produced, a.settled, a.stored, a.gaps, a.dead_lettered"  # noqa: S608
-        f" from account a join {_KEYS.table} using (home_id, epoch) join device d on d.id = a.device_id",
-        [_KEYS.text(keys)],
-    ):
-        books[home, epoch].accounts[name] = Account(*numbers)
-        device_ids[home][name] = device
     return books
 
 
-def _lock(connection: Connection, keys: Sequence[Key]) -> dict[Key, Book]:
-    rows = connection.execute(
-        f"select w.home_id, w.epoch, w.upto from watermark w join {_KEYS.table} using (home_id, epoch)"  # noqa: S608
-        " order by w.home_id, w.epoch for update of w",
-        [_KEYS.text(keys)],
-    )
-    return {(home, epoch): Book(upto) for home, epoch, upto in rows}
+def _lock(
+    connection: Connection, keys: Sequence[Key], device_ids: Mapping[int, dict[str, int]]
+) -> dict[Key, Book] | None:
+    """Lock books, then read them; None when one does not exist. Nothing waits between the statements."""
+    given = [_KEYS.text(keys)]
+    with connection.pipeline():
+        watermarks = connection.execute(
+            f"select w.home_id, w.epoch, w.upto from watermark w join {_KEYS.table} using (home_id, epoch)"  # noqa: S608
+            " order by w.home_id, w.epoch for update of w",
+            given,
+        )
+        pending = connection.execute(
+            "select p.home_id, p.epoch, p.seq, p.through, p.counts"  # noqa: S608
+            f" from pending p join {_KEYS.table} using (home_id, epoch)",
+            given,
+        )
+        accounts = connection.execute(
+            "select a.home_id, a.epoch, d.id, d.device, a.produced, a.settled, a.stored, a.gaps, a.dead_lettered"  # noqa: S608
+            f" from account a join {_KEYS.table} using (home_id, epoch) join device d on d.id = a.device_id",
+            given,
+        )
+    books = {(home, epoch): Book(upto) for home, epoch, upto in watermarks}
+    if len(books) < len(keys):
+        return None
+    for home, epoch, seq, through, counts in pending:
+        found = {name: Count(*count[:2]) for name, count in counts.items()}
+        books[home, epoch].pending[seq] = Pending(seq, through, found)
+    for home, epoch, device, name, *numbers in accounts:
+        books[home, epoch].accounts[name] = Account(*numbers)
+        device_ids[home][name] = device
+    return books
 
 
 def save_books(

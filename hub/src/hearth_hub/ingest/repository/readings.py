@@ -83,17 +83,18 @@ def _insert_new_only(connection: Connection, rows: Rows) -> npt.NDArray[np.bool_
     return is_new
 
 
-def keep_latest(connection: Connection, rows: Rows) -> None:
-    """Keep the newest reading of each device; an older one changes nothing. The rows are in the table already."""
-    order = np.lexsort((rows.at_ms, rows.device_ids))
-    devices = rows.device_ids[order]
-    last = np.append(devices[1:] != devices[:-1], True)
-    newest = order[last]
+def keep_latest(connection: Connection, newest: Sequence[tuple[int, int]]) -> None:
+    """Keep the newest reading of each device; an older one changes nothing.
+
+    Args:
+        connection: The transaction that stored them, or found others at these instants.
+        newest: Instants [ms] with device ids.
+    """
     connection.execute(
         f"insert into latest ({_COLUMNS}) select {_SELECTED} from {_NEWEST.table}"  # noqa: S608  own names
         f" join reading r on r.at = {AT.format('at_ms')} and r.device_id = k.device_id order by r.device_id"
         f" on conflict (device_id) do update set {_UPDATES} where latest.at < excluded.at",
-        [_NEWEST.text(zip(rows.at_ms[newest].tolist(), rows.device_ids[newest].tolist(), strict=True))],
+        [_NEWEST.text(newest)],
     )
 
 
