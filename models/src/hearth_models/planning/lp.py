@@ -17,11 +17,11 @@ import numpy as np
 from hearth_models.arrays import BoolArray, FloatArray, IntArray
 from hearth_models.battery import Battery
 from hearth_models.planning.inputs import PlanError
+from hearth_models.planning.milp import Solver
 from hearth_models.planning.value import BEYOND_EUR_PER_KWH, Market
 
 # A kWh missing below the charge floor, for one step: below the fuse's tier, above any tariff.
 BELOW_FLOOR_EUR_PER_KWH = 2.0
-TIME_LIMIT_S = 2.0
 # Columns of each step, in this order.
 _CHARGE, _DISCHARGE, _IMPORT, _BEYOND, _EXPORT, _SPILL, _STORED, _BELOW = range(8)
 _COLUMNS = 8
@@ -121,7 +121,7 @@ def solve_course(
     _check(net_w, market, hours, n)
     guide = np.zeros(n) if guide_w is None else guide_w
     model = _model(net_w, market, battery, stored_wh, hours, end_eur_per_kwh, guide)
-    solver = _Quiet()
+    solver = Solver()
     solver.passModel(model)
     solver.run()
     if solver.getInfo().primal_solution_status != highspy.SolutionStatus.kSolutionStatusFeasible:
@@ -190,16 +190,6 @@ def _steps_of_entries(shape: _Shape, n: int) -> IntArray:
     columns = np.repeat(np.arange(_COLUMNS * n), np.diff(shape.starts))
     step: IntArray = columns % n
     return step
-
-
-class _Quiet(highspy.Highs):
-    """HiGHS without callbacks, whose installation prints a banner before output can be turned off."""
-
-    def __init__(self) -> None:
-        super(highspy.Highs, self).__init__()
-        self.setOptionValue("output_flag", False)
-        self.setOptionValue("threads", 1)
-        self.setOptionValue("time_limit", TIME_LIMIT_S)
 
 
 def _hold_directions(
