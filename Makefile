@@ -47,8 +47,9 @@ lock: $(VENV)/.ready ## resolve the requirements anew
 	$(LOCK) core/pyproject.toml models/pyproject.toml agent/pyproject.toml --extra serve -o requirements/agent.txt
 	$(LOCK) core/pyproject.toml models/pyproject.toml hub/pyproject.toml --extra serve --extra plan --extra train -o requirements/hub.txt
 
-schemas: $(VENV)/.ready ## write the JSON Schema of every message to docs/schemas
+schemas: $(VENV)/.ready ## write the JSON Schema of every message, and of planning problems, to docs/schemas
 	$(BIN)/python -m hearth_core docs/schemas
+	$(BIN)/hearth-models schema > docs/planning.schema.json
 
 faults: setup ## every fault at full length (about an hour); writes the table in docs/reliability.md
 	$(BIN)/python tests/faults/run.py --table docs/reliability.md $(ARGS)

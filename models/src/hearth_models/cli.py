@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 import sys
 import time
+import zlib
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -105,6 +107,51 @@ def replay(
 
 
 @app.command()
+def plan(
+    problem: Annotated[
+        Path | None, typer.Argument(help="A home's problem as JSON; its schema is docs/planning.schema.json.")
+    ] = None,
+    evcc: Annotated[Path | None, typer.Option(help="A request of evcc to its optimiser instead.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the whole answer as JSON.")] = False,
+) -> None:
+    """Plan one home and say what it costs, why, and which wishes cannot be met.
+
+    Example: hearth-models plan home.json --json
+    """
+    if (problem is None) == (evcc is None):
+        raise ConfigError(_OPTIONS, "PROBLEM, --evcc", "", "Give one of them: a home's problem, or evcc's request.")
+    # HiGHS takes a moment to load: not for --help
+    if evcc is not None:
+        from hearth_models.planning.evcc import answer, read_request
+
+        found = answer(read_request(_content(evcc)))
+        typer.echo(_pretty(found) if json else f"{found['status']}: {found['objective_value']:.4f}")
+        return
+    from hearth_models.planning.joint_answer import plan_home
+    from hearth_models.planning.problem import read_problem
+
+    made = plan_home(read_problem(_content(problem or Path())))
+    if json:
+        typer.echo(_pretty(made))
+        return
+    money = made.money_eur
+    typer.echo(f"costs {money.grid:.2f} EUR, leaves {money.left_in_store:.2f} EUR in store")
+    for asset in made.assets:
+        for reason in asset.reasons:
+            typer.echo(f"{asset.name} {reason}")
+    for broken in made.broken:
+        typer.echo(f"cannot be met: {broken.text}")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of the problem that `plan` reads."""
+    from hearth_models.planning.problem import problem_schema
+
+    typer.echo(_pretty(problem_schema()))
+
+
+@app.command()
 def train(
     home: HomeFile,
     target: Annotated[Target, typer.Option(help="What to learn.")] = Target.LOAD,
@@ -124,10 +171,22 @@ def train(
     from hearth_models.training import train as learn
 
     trained = learn(target, History(series.start_s, series.step_s, series.values), where, int(until_s * 1000))
-    typer.echo(msgspec.json.format(msgspec.json.encode(trained.card), indent=2).decode())
+    typer.echo(_pretty(trained.card))
     if out is not None:
         out.with_suffix(".onnx").write_bytes(trained.onnx)
         out.with_suffix(".json").write_bytes(msgspec.json.encode(trained.card))
+
+
+def _content(path: Path) -> bytes:
+    try:
+        content = path.read_bytes()
+        return gzip.decompress(content) if path.suffix == ".gz" else content
+    except (OSError, EOFError, zlib.error) as error:
+        raise ConfigError(str(path), "the file", str(error), "Give a readable .json or .json.gz file.") from error
+
+
+def _pretty(value: object) -> str:
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
 
 
 def _place(text: str) -> Place:

@@ -1,0 +1,252 @@
+"""A plan for the whole home, and what it says: powers, money, broken wishes, marginal prices and reasons."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import msgspec
+import numpy as np
+
+from hearth_models.arrays import FloatArray
+from hearth_models.planning.joint import Joint, Price, Wish
+from hearth_models.planning.joint_heat import Run, Warmth, add_appliance, add_heat
+from hearth_models.planning.joint_stores import Store, add_battery, add_car
+from hearth_models.planning.milp import TIME_LIMIT_S
+from hearth_models.planning.problem import Problem, check
+
+# Less than this is not worth a word, in the unit of the wish.
+_WORTH_A_WORD = 0.01
+_ACTIVE_W = 10.0
+_DIGITS_W, _DIGITS_EUR, _DIGITS_C = 1, 5, 3
+
+
+class BrokenWish(msgspec.Struct, kw_only=True, frozen=True):
+    """A wish that is not met, in words and numbers."""
+
+    asset: str
+    wish: str
+    most: float
+    unit: str
+    from_step: int
+    until_step: int
+    text: str
+
+
+class AssetPlan(msgspec.Struct, kw_only=True, frozen=True):
+    """What one asset does; lists have one value a step."""
+
+    name: str
+    power_w: list[float]
+    """At the busbar: + = consumes; a battery that discharges is negative."""
+    stored_wh: list[float] | None = None
+    """At the end of each step."""
+    worth_eur_per_kwh: list[float] | None = None
+    """Of one more kWh in store at the end of each step."""
+    temperature_c: list[float] | None = None
+    """At the end of each step."""
+    starts_step: int | None = None
+    reasons: list[str] = []
+    """One for each span in which it is active."""
+
+
+class Money(msgspec.Struct, kw_only=True, frozen=True):
+    """What the plan costs [EUR]."""
+
+    grid: float
+    """Import minus feed-in, demand charges included."""
+    wear: float
+    broken_wishes: float
+    left_in_store: float
+    """Worth of what is left at the end; taken off."""
+    total: float
+
+
+class Answer(msgspec.Struct, kw_only=True, frozen=True):
+    """A plan; there always is one."""
+
+    is_proven: bool
+    """Whether nothing cheaper exists; False when the time was up."""
+    money_eur: Money
+    grid_w: list[float]
+    """+ = import."""
+    spilled_pv_w: list[float]
+    marginal_eur_per_kwh: list[float]
+    """What one more kWh of load in a step would cost."""
+    assets: list[AssetPlan]
+    broken: list[BrokenWish]
+
+
+def plan_home(problem: Problem, time_limit_s: float = TIME_LIMIT_S) -> Answer:
+    """Plan a whole home.
+
+    Args:
+        problem: What is known.
+        time_limit_s: After this the best known plan is returned [s].
+
+    Returns:
+        The plan. The same problem gives the same plan, whatever the order of its assets.
+
+    Raises:
+        PlanError: The problem is nonsense; the field is named.
+    """
+    check(problem)
+    joint, stores, warmths, runs = build(problem)
+    found, search = joint.solve(time_limit_s)
+    words = _Words(problem)
+    duals = search.duals(found.values)
+    marginal = duals[joint.balance_rows] / joint.hours
+    assets = {one.name: _store_plan(one, found.values, duals, words) for one in stores}
+    assets |= {one.name: _warmth_plan(one, found.values, words) for one in warmths}
+    assets |= {one.name: _run_plan(one, found.values, words) for one in runs}
+    asked = [one.name for group in (problem.batteries, problem.cars, problem.heat, problem.appliances) for one in group]
+    taken = found.values[joint.taken] + found.values[joint.taken_beyond]
+    given = found.values[joint.given] + found.values[joint.given_beyond]
+    return Answer(
+        is_proven=found.is_proven,
+        money_eur=_money(joint, found.values),
+        grid_w=_watts(taken - given),
+        spilled_pv_w=_watts(found.values[joint.spilled]),
+        marginal_eur_per_kwh=_rounded(marginal, _DIGITS_EUR),
+        assets=[assets[name] for name in asked],
+        broken=[one for wish in joint.wishes if (one := _broken(wish, found.values, words)) is not None],
+    )
+
+
+def build(problem: Problem) -> tuple[Joint, list[Store], list[Warmth], list[Run]]:
+    """Return the programme of a problem that has been checked, with the columns of its assets."""
+    joint = Joint(problem)
+    stores = [add_battery(joint, one) for one in _by_name(problem.batteries)]
+    stores += [add_car(joint, one) for one in _by_name(problem.cars)]
+    warmths = [add_heat(joint, one) for one in _by_name(problem.heat)]
+    runs = [add_appliance(joint, one) for one in _by_name(problem.appliances)]
+    joint.close()
+    return joint, stores, warmths, runs
+
+
+def _by_name(parts: list) -> list:  # type: ignore[type-arg]  # of any kind of part
+    return sorted(parts, key=lambda part: part.name)
+
+
+def _money(joint: Joint, values: FloatArray) -> Money:
+    def total(prices: list[Price]) -> float:
+        return float(joint.programme.cost(prices) @ values)
+
+    grid, wear, broken, ends = (total(prices) for prices in (joint.money, joint.wear, joint.tiers, joint.ends))
+    return Money(
+        grid=round(grid, _DIGITS_EUR),
+        wear=round(wear, _DIGITS_EUR),
+        broken_wishes=round(broken, _DIGITS_EUR),
+        left_in_store=round(-ends, _DIGITS_EUR),
+        total=round(grid + wear + broken + ends, _DIGITS_EUR),
+    )
+
+
+def _store_plan(store: Store, values: FloatArray, duals: FloatArray, words: _Words) -> AssetPlan:
+    power = values[store.charge]
+    if store.discharge is not None:
+        power = power - values[store.discharge]
+    return AssetPlan(
+        name=store.name,
+        power_w=_watts(power),
+        stored_wh=_watts(values[store.stored]),
+        worth_eur_per_kwh=_rounded(-duals[store.rows], _DIGITS_EUR),
+        reasons=words.spans(power * 1000),
+    )
+
+
+def _warmth_plan(one: Warmth, values: FloatArray, words: _Words) -> AssetPlan:
+    power = values[one.power]
+    temperature = _rounded(values[one.temperature], _DIGITS_C)
+    return AssetPlan(name=one.name, power_w=_watts(power), temperature_c=temperature, reasons=words.spans(power * 1000))
+
+
+def _run_plan(run: Run, values: FloatArray, words: _Words) -> AssetPlan:
+    chosen = np.flatnonzero(values[run.starts] > 0.5)
+    power = values[run.power]
+    starts_step = int(run.steps[chosen[0]]) if len(chosen) else None
+    return AssetPlan(name=run.name, power_w=_watts(power), starts_step=starts_step, reasons=words.spans(power * 1000))
+
+
+def _broken(wish: Wish, values: FloatArray, words: _Words) -> BrokenWish | None:
+    amount = values[wish.columns]
+    broken = np.flatnonzero(amount > _WORTH_A_WORD)
+    if not len(broken):
+        return None
+    first, last, most = int(wish.steps[broken[0]]), int(wish.steps[broken[-1]]), float(amount.max())
+    span = f"{words.clock(first)}-{words.clock(last + 1)}"
+    return BrokenWish(
+        asset=wish.asset,
+        wish=wish.what,
+        most=round(most, 3),
+        unit=wish.unit,
+        from_step=first,
+        until_step=last + 1,
+        text=_SENTENCES[wish.what.split(" of ")[0]].format(asset=wish.asset, what=wish.what, most=most, span=span),
+    )
+
+
+_SENTENCES = {
+    "import limit": "the home draws up to {most:.2f} kW more than it may, {span}",
+    "export limit": "the home feeds in up to {most:.2f} kW more than it may, {span}",
+    "fuse": "the {what} carries up to {most:.2f} kW too much, {span}",
+    "dimming": "what the grid operator has dimmed draws up to {most:.2f} kW too much, {span}",
+    "charge floor": "{asset} is up to {most:.2f} kWh below its lowest charge, {span}",
+    "charge ceiling": "{asset} is up to {most:.2f} kWh above its highest charge, {span}",
+    "reserve": "{asset} is up to {most:.2f} kWh short of its reserve, {span}",
+    "full at departure": "{asset} leaves {most:.2f} kWh short of what was asked for",
+    "warm enough": "{asset} is up to {most:.1f} K too cold, {span}",
+    "not too warm": "{asset} is up to {most:.1f} K too warm, {span}",
+    "run": "{asset} does not fit into its window",
+}
+
+
+class _Words:
+    """Says why, with the clock of the home."""
+
+    def __init__(self, problem: Problem) -> None:
+        self._start: datetime = problem.start_at
+        self._edges = problem.begins_s
+        self._buy = np.array(problem.import_eur_per_kwh)
+        self._surplus = sum((np.array(pv.power_w) for pv in problem.pv), np.zeros(problem.n_steps)) - np.array(
+            problem.load_w
+        )
+
+    def clock(self, step: int) -> str:
+        """Return when a step begins, as the home's clock shows it."""
+        return f"{self._start + timedelta(seconds=float(self._edges[step])):%H:%M}"
+
+    def spans(self, power_w: FloatArray) -> list[str]:
+        """Say for each span of one direction why it lies there."""
+        side = np.where(power_w > _ACTIVE_W, 1, np.where(power_w < -_ACTIVE_W, -1, 0))
+        edges = np.flatnonzero(np.diff(side, prepend=0, append=0))
+        said = []
+        for first, last in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
+            if side[first]:
+                said.append(self._span(first, last, int(side[first])))
+        return said
+
+    def _span(self, first: int, last: int, side: int) -> str:
+        here = f"{self.clock(first)}-{self.clock(last)}"
+        price = float(self._buy[first:last].mean())
+        others = np.delete(np.arange(len(self._buy)), np.arange(first, last))
+        if side > 0 and self._surplus[first:last].mean() > _ACTIVE_W:
+            return f"draws {here}: own PV is left over then"
+        if not len(others):
+            return f"{'draws' if side > 0 else 'gives'} {here}"
+        other = int(others[np.argmax(self._buy[others])] if side > 0 else others[np.argmin(self._buy[others])])
+        gap = float(self._buy[other]) - price
+        when = f"{self.clock(other)}-{self.clock(other + 1)}"
+        if side > 0 and gap > 0:
+            return f"draws {here}: {when} costs {gap:.2f} EUR/kWh more"
+        if side < 0 and gap < 0:
+            return f"gives {here}: {when} costs {-gap:.2f} EUR/kWh less"
+        return f"{'draws' if side > 0 else 'gives'} {here}: no other time is better"
+
+
+def _watts(kilo: FloatArray) -> list[float]:
+    return _rounded(kilo * 1000, _DIGITS_W)
+
+
+def _rounded(values: FloatArray, digits: int) -> list[float]:
+    found: list[float] = (np.round(values, digits) + 0.0).tolist()
+    return found
