@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import socket
 import sys
@@ -41,8 +40,6 @@ _LONGEST_BACK_OFF_S = 5.0
 # One thread reads messages, the other feeds the database; at Python's usual 5 ms the database would wait for its turn
 # with every piece it is given.
 _SWITCH_S = 0.0001
-# Messages make no cycles, but so many objects that Python would look for cycles all the time.
-_COLLECT_AFTER = 100_000
 _SEND_BYTES = 2 * 1024 * 1024
 _COMPLAIN_S = 60.0
 _MOST_COMPLAINTS = 1000
@@ -73,7 +70,6 @@ class IngestProcess:
     def run(self) -> None:
         """Work until stopped."""
         sys.setswitchinterval(_SWITCH_S)
-        gc.set_threshold(_COLLECT_AFTER)
         self._mqtt.loop_start()
         try:
             while not self._stopping.is_set():

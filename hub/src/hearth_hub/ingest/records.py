@@ -159,13 +159,14 @@ def _salvage(agent: str, payload: bytes, error: PoisonMessageError) -> tuple[Rec
         raw: Any = msgspec.json.decode(payload[: MOST_BYTES + 1])  # what is cut off is no JSON
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         if (head := _HEAD.match(payload)) is None:
-            raise error from None
+            # anew: an error that is raised where it is a variable keeps itself, and the message, alive
+            raise PoisonMessageError(str(error)) from None
         raw = msgspec.json.decode(head.group()[:-1] + b"}")
     if not isinstance(raw, dict):
-        raise error
+        raise PoisonMessageError(str(error))
     epoch, seq, through = raw.get("epoch"), raw.get("seq"), raw.get("through")
     if not (isinstance(epoch, str) and _EPOCH.fullmatch(epoch) and _is_count(seq)):
-        raise error
+        raise PoisonMessageError(str(error))
     through = through if _is_count(through) and through >= seq else seq
     record = Record(agent, epoch, seq, through, payload)
     batches = []
