@@ -209,6 +209,41 @@ def test_what_can_be_read_of_a_damaged_file_moves_into_the_new_epoch(tmp_path: P
     assert (unknown.count, unknown.until_ms) == (0, 5_000_000)
 
 
+@pytest.mark.parametrize("column", ["at_ms", "unacked", "counts", "body", "through", "name", "meta"])
+@pytest.mark.parametrize("value", [None, 7.5, "text"])
+def test_a_column_that_damage_turned_into_something_else_stops_nothing(
+    tmp_path: Path, column: str, value: float | str | None
+) -> None:
+    path = tmp_path / "spool.sqlite"
+    store = SpoolStore(path, DAY_S, BIG)
+    fill(store, 5)
+    store.close()
+    turn(path, column, value)
+    again, trouble = open_store(path, DAY_S, BIG, 5_000_000, devices=["grid"])
+    fill(again, 1)
+    messages = read_all(again)
+    readings = sum(len(batch.at_ms) for message in messages for batch in message.batches)
+    gaps = [gap for message in messages for gap in message.gaps]
+    is_hole = any(gap.count == 0 and gap.device == "grid" for gap in gaps)  # of a size nobody can know
+    assert readings + sum(gap.count for gap in gaps) == 12 or is_hole, f"what is not here is declared: {trouble}"
+
+
+def turn(path: Path, column: str, value: float | str | None) -> None:
+    """Give a column of the newest record, every name, or every fact another value, whatever the schema says."""
+    with sqlite3.connect(path) as db:
+        table = column if column in {"name", "meta"} else "record"
+        first, *others = [row[1] for row in db.execute(f"PRAGMA table_info({table})")]
+        key = first if table == "meta" else f"{first} INTEGER PRIMARY KEY"
+        db.execute(f"CREATE TABLE loose ({', '.join([key, *others])})")
+        db.execute(f"INSERT INTO loose SELECT * FROM {table}")
+        db.execute(f"DROP TABLE {table}")
+        db.execute(f"ALTER TABLE loose RENAME TO {table}")
+        target = {"name": "text", "meta": "value"}.get(column, column)
+        where = "" if table != "record" else " WHERE seq = (SELECT max(seq) FROM record)"
+        db.execute(f"UPDATE {table} SET {target} = ?{where}", (value,))
+    db.close()
+
+
 def damage(path: Path) -> None:
     """Overwrite four pages in the middle, as a worn card does."""
     size = path.stat().st_size

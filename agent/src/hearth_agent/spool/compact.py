@@ -48,7 +48,7 @@ class Names:
         for number, text in texts.items():
             try:
                 self._learn(number, tuple(msgspec.json.decode(text, type=list[str])))
-            except msgspec.MsgspecError as error:
+            except (msgspec.MsgspecError, TypeError) as error:  # damage can turn a text into nothing, or a number
                 raise UnreadableError(f"name {number}: {error}") from error
 
     def _learn(self, number: int, word: tuple[str, ...]) -> None:
@@ -119,6 +119,8 @@ def unpack_body(data: bytes, at_ms: int, names: Names) -> tuple[dict[str, Column
     Raises:
         UnreadableError: They are damaged.
     """
+    if not isinstance(at_ms, int):
+        raise UnreadableError(f"{type(at_ms).__name__} where an instant was written")
     reader = _Reader(data)
     batches = dict(_unpack_batch(reader, at_ms, names) for _ in range(reader.number()))
     try:
@@ -188,6 +190,8 @@ class _Reader:
     """Reads what `_write` wrote."""
 
     def __init__(self, sealed: bytes) -> None:
+        if not isinstance(sealed, bytes):
+            raise UnreadableError(f"{type(sealed).__name__} where bytes were written")
         self._data = sealed[:-_CHECK_BYTES]
         self._at = 0
         if _seal(self._data) != sealed:

@@ -22,15 +22,15 @@ class Runs:
 
         Raises:
             ForeignSpoolError: The file is another agent's.
+            sqlite3.DatabaseError: What is noted cannot be.
         """
         self._db, self._table, self._agent = db, table, agent
         owner = table.meta(AGENT)
         if agent is not None and owner not in (None, agent):
             raise ForeignSpoolError(f"another agent's ({owner})")
-        closed, opened = table.meta(_CLOSED), table.meta(_OPENED)
-        self.closed_acked = int(closed) if closed else None
+        self.closed_acked = table.meta_number(_CLOSED)
         """The hub's last word to a run that ended in order."""
-        self.before_ms = int(opened) if opened else None
+        self.before_ms = table.meta_number(_OPENED)
         """When the run before began."""
         self._opened_ms: int | None = None
         self.is_on_file = False

@@ -174,7 +174,7 @@ def _acked(db: sqlite3.Connection) -> int:
     """Return the hub's last word, or 0: what is sent twice is stored once."""
     for query in (
         "SELECT value FROM meta WHERE key IN ('closed', 'acked')",
-        "SELECT seq - unacked FROM record ORDER BY seq DESC LIMIT 1",
+        "SELECT seq - unacked FROM record WHERE typeof(unacked) = 'integer' ORDER BY seq DESC LIMIT 1",
     ):
         try:
             row = db.execute(query).fetchone()

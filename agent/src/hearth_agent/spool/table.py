@@ -75,7 +75,22 @@ class RecordTable:
     def meta(self, key: str) -> str | None:
         """Return a single fact of the file."""
         row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return row[0] if row else None
+        if row is None:
+            return None
+        _expect(str, f"meta {key}", row[0])
+        value: str = row[0]
+        return value
+
+    def meta_number(self, key: str) -> int | None:
+        """Return a fact that is a whole number from 0.
+
+        Raises:
+            sqlite3.DatabaseError: It is none.
+        """
+        text = self.meta(key)
+        if text is not None and not text.isdecimal():
+            raise sqlite3.DatabaseError(f"meta {key}: {text[:20]!r} is no number")
+        return None if text is None else int(text)
 
     def set_meta(self, key: str, value: str | None) -> None:
         """Write or delete a single fact."""
@@ -98,11 +113,12 @@ class RecordTable:
         Raises:
             sqlite3.DatabaseError: Its counts are damaged: numbers would be given a second time.
         """
-        row = self._db.execute(f"SELECT {_COLUMNS}, seq - unacked FROM record ORDER BY seq DESC LIMIT 1").fetchone()  # noqa: S608  fixed columns
+        row = self._db.execute(f"SELECT {_COLUMNS}, unacked FROM record ORDER BY seq DESC LIMIT 1").fetchone()  # noqa: S608  fixed columns
         if row is None:
             return None
-        *columns, acked = row
-        return self._record(*columns, base=None), acked
+        *columns, unacked = row
+        _expect(int, "the newest record", unacked)
+        return self._record(*columns, base=None), row[0] - unacked
 
     def newest_first(self, limit: int) -> Iterator[SpoolRecord]:
         """Yield the newest records, backward; one that is damaged comes as a gap.
@@ -127,6 +143,7 @@ class RecordTable:
     def _record(
         self, seq: int, through: int, at_ms: int, counts: bytes, body: bytes, *, base: Counts | None
     ) -> SpoolRecord:
+        _expect(int, f"record {seq}", through, at_ms)
         try:
             reached = unpack_counts(counts, self._names)
         except UnreadableError as error:
@@ -163,6 +180,7 @@ class RecordTable:
         row = self._db.execute(query, (seq,)).fetchone()
         if row is None:
             return None
+        _expect(int, f"{table} {seq}", row[0])
         try:
             return row[0], unpack_counts(row[1], self._names)
         except UnreadableError as error:
@@ -209,3 +227,10 @@ class RecordTable:
             self._db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
         )
         return int((pages - free) * size)
+
+
+def _expect(kind: type, what: str, *values: object) -> None:
+    """Raise sqlite3.DatabaseError for a value of another kind: damage can make NULL of a column that never is."""
+    for value in values:
+        if not isinstance(value, kind):
+            raise sqlite3.DatabaseError(f"{what}: {type(value).__name__} where {kind.__name__} was written")
