@@ -12,14 +12,17 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hearth_models.arrays import BoolArray, FloatArray, IntArray
+from hearth_models.battery import Battery
 from hearth_models.planning.milp import TIME_LIMIT_S, Choice, Programme, Search, Solution
 from hearth_models.planning.problem import DemandCharge, Problem
+from hearth_models.planning.value import Market, best_course
 
 # What a kWh beyond the fuse or a limit costs; dearer than any tariff and than every other wish.
 BEYOND_EUR_PER_KWH = 10.0
 # Less than this is nothing [kW].
 TINY = 1e-6
-_SPILL_EUR_PER_KWH = 1e-6
+# Decides between courses of the same cost: less through the meter, less through the battery, less PV spilled.
+TIE_EUR_PER_KWH = 1e-6
 _UNLIMITED_KW = 1000.0
 
 Price = tuple[IntArray, FloatArray | float]
@@ -31,8 +34,22 @@ class Flow:
 
     columns: IntArray
     sign: float
+    most_kw: FloatArray
     phase: int | None
     """None: evenly on all phases."""
+
+
+@dataclass(frozen=True)
+class Cells:
+    """A battery, as the hint sees it."""
+
+    charge: IntArray
+    discharge: IntArray
+    battery: Battery
+    stored_wh: float
+    end_eur_per_kwh: float
+    can_charge_from_grid: bool
+    can_discharge_to_grid: bool
 
 
 @dataclass(frozen=True)
@@ -62,10 +79,10 @@ class Joint:
     ends: list[Price] = field(default_factory=list)
     """What is left at the end is worth; negative prices."""
     wishes: list[Wish] = field(default_factory=list)
-    only_own_in: list[IntArray] = field(default_factory=list)
-    """Charging that may not happen while power is imported."""
-    only_inside_out: list[IntArray] = field(default_factory=list)
-    """Discharging that may not happen while power is exported."""
+    only_inside_out: list[Flow] = field(default_factory=list)
+    """Discharging that may serve the home only."""
+
+    cells: list[Cells] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.n = self.problem.n_steps
@@ -73,6 +90,8 @@ class Joint:
         self.load_kw = np.array(self.problem.load_w) / 1000
         self.pv_kw = sum((np.array(pv.power_w) / 1000 for pv in self.problem.pv), np.zeros(self.n))
         self.balance_rows = np.arange(0)
+        # where power is given away for less than nothing, losing it in a battery would pay
+        self.is_burning = np.array(self.problem.import_eur_per_kwh) < 0
 
     def wish(self, asset: str, what: str, unit: str, price: FloatArray | float, steps: IntArray) -> IntArray:
         """Add columns, one for each of some steps, that measure how far a wish is broken, and their price."""
@@ -97,8 +116,25 @@ class Joint:
         self.programme.rest += [(is_on, np.zeros(len(columns))), (columns, np.zeros(len(columns)))]
         return is_on
 
-    def either(self, one: IntArray, other: IntArray, most_one: FloatArray, most_other: FloatArray) -> None:
-        """Let two columns of a step never be above 0 together."""
+    def either(
+        self,
+        one: IntArray,
+        other: IntArray,
+        most_one: FloatArray,
+        most_other: FloatArray,
+        is_tempting: BoolArray | None = None,
+        beyond: tuple[IntArray, IntArray] | None = None,
+    ) -> None:
+        """Let two columns of a step never be above 0 together.
+
+        Args:
+            one: Some columns.
+            other: As many others.
+            most_one: How large each of them can be.
+            most_other: And each of the others.
+            is_tempting: Where it would surely pay to have both.
+            beyond: What they are more than they may be, two more columns a step; tells which way is meant.
+        """
         is_one = self.programme.columns(len(one), upper=1.0)
         self.programme.rows([(one, 1.0), (is_one, -most_one)], upper=0.0)
         self.programme.rows([(other, 1.0), (is_one, most_other)], upper=most_other)
@@ -107,14 +143,18 @@ class Joint:
             return (values[one] > TINY) & (values[other] > TINY)
 
         def settle(values: FloatArray) -> FloatArray:
-            return (values[one] > values[other]).astype(np.float64)
+            lead = values[one] - values[other]
+            if beyond is not None:
+                lead = lead + values[beyond[0]] - values[beyond[1]]
+            return (lead > 0).astype(np.float64)
 
-        self.programme.choices.append(Choice(is_one, is_broken, settle))
-        self.programme.rest += [(columns, np.zeros(len(columns))) for columns in (is_one, one, other)]
+        self.programme.choices.append(Choice(is_one, is_broken, settle, is_tempting))
+        self.programme.rest.append((is_one, (self.pv_kw > self.load_kw).astype(np.float64)))
 
     def close(self) -> None:
         """Add what all assets share: balance, grid, phases, dimming and demand charges."""
         self._add_pv()
+        self._stay_inside()
         self._add_grid()
         self._add_phases()
         self._add_dimming()
@@ -128,15 +168,56 @@ class Joint:
 
     def solve(self, time_limit_s: float = TIME_LIMIT_S) -> tuple[Solution, Search]:
         """Return the cheapest course that is found, and the search that knows its prices."""
+        self.programme.hint = self._hint if self.cells else None
         search = self.programme.open(self.cost, time_limit_s)
         return search.solve(), search
+
+    def _hint(self, values: FloatArray) -> FloatArray:
+        """Return values in which each battery does the best it can beside the others, going one way at a time."""
+        hinted = values.copy()
+        problem = self.problem
+        buy, sell = np.array(problem.import_eur_per_kwh), np.array(problem.export_eur_per_kwh)
+        can_spill = all(pv.can_curtail for pv in problem.pv)
+        # who is paid for drawing power turns PV down, unless selling it earns more
+        drawing = -buy * (self.load_kw + self._most(1.0))
+        spilled_kw = np.where((drawing > np.maximum(sell * (self.pv_kw - self.load_kw), 0.0)), self.pv_kw, 0.0)
+        spilled_kw *= can_spill
+        limits_w = [float(limit.max()) * 1000 for limit in self.limits_kw]
+        market = Market(buy, np.maximum(sell, 0.0) if can_spill else sell, limits_w[0], limits_w[1])
+        for one in self.cells:
+            rest_kw = self._net_kw(hinted) + spilled_kw - hinted[one.charge] + hinted[one.discharge]
+            lowest_kw = np.full(self.n, -_UNLIMITED_KW)
+            highest_kw = -lowest_kw
+            if not one.can_charge_from_grid:
+                lowest_kw = np.minimum(self.load_kw - self.pv_kw, 0.0)
+            if not one.can_discharge_to_grid:
+                highest_kw = np.where(self.load_kw > self.pv_kw, np.maximum(rest_kw, 0.0), 0.0)
+            course_w = best_course(
+                rest_kw * 1000,
+                market,
+                one.battery,
+                one.stored_wh,
+                self.hours,
+                one.end_eur_per_kwh,
+                (lowest_kw * 1000, highest_kw * 1000),
+            )
+            course_kw = course_w / 1000
+            hinted[one.charge], hinted[one.discharge] = np.maximum(-course_kw, 0.0), np.maximum(course_kw, 0.0)
+        net_kw = self._net_kw(hinted) + spilled_kw
+        hinted[self.taken], hinted[self.given] = np.maximum(net_kw, 0.0), np.maximum(-net_kw, 0.0)
+        return hinted
+
+    def _net_kw(self, values: FloatArray) -> FloatArray:
+        """Return load and consumers minus PV and sources, nothing spilled [kW]."""
+        flows = (flow.sign * values[flow.columns] for flow in self.flows if flow.columns is not self.spilled)
+        return sum(flows, self.load_kw - self.pv_kw)
 
     def _add_pv(self) -> None:
         """PV that is not wanted can be turned down, where the plant can."""
         can = sum((np.array(pv.power_w) / 1000 for pv in self.problem.pv if pv.can_curtail), np.zeros(self.n))
         self.spilled = self.programme.columns(self.n, upper=can)
-        self.money.append((self.spilled, _SPILL_EUR_PER_KWH * self.hours))
-        self.flows.append(Flow(self.spilled, 1.0, None))
+        self.money.append((self.spilled, TIE_EUR_PER_KWH * self.hours))
+        self.flows.append(Flow(self.spilled, 1.0, np.zeros(self.n), None))
 
     def _add_grid(self) -> None:
         site, problem, add = self.problem.site, self.problem, self.programme.columns
@@ -146,13 +227,14 @@ class Joint:
             fuse_kw = site.fuse_w * site.phases / 1000
             wanted = np.full(self.n, _UNLIMITED_KW) if limit is None else problem.series(limit) / 1000
             limits.append(np.minimum(np.maximum(wanted, 0.0), fuse_kw))
+        self.limits_kw = limits
         self.taken, self.given = add(self.n, upper=limits[0]), add(self.n, upper=limits[1])
         beyond = BEYOND_EUR_PER_KWH * self.hours
         taken_beyond = self.wish("site", "import limit", "kW", beyond, steps)
         given_beyond = self.wish("site", "export limit", "kW", beyond, steps)
         buy, sell = np.array(problem.import_eur_per_kwh), np.array(problem.export_eur_per_kwh)
         self.money += [
-            (self.taken, buy * self.hours),
+            (self.taken, (buy + TIE_EUR_PER_KWH) * self.hours),
             (taken_beyond, buy * self.hours),
             (self.given, -sell * self.hours),
             (given_beyond, -sell * self.hours),
@@ -161,34 +243,26 @@ class Joint:
         terms += [(flow.columns, -flow.sign) for flow in self.flows]
         net = self.load_kw - self.pv_kw
         self.balance_rows = self.programme.rows(terms, lower=net, upper=net)
-        self._add_direction(limits[0], limits[1])
+        most_taken = np.minimum(self.load_kw + self._most(1.0), limits[0])
+        most_given = np.minimum(self.pv_kw + self._most(-1.0), limits[1])
+        # whoever imports and exports the same power gains nothing, unless feed-in is dearer
+        self.either(self.given, self.taken, most_given, most_taken, sell > buy, (given_beyond, taken_beyond))
         self.taken_beyond, self.given_beyond = taken_beyond, given_beyond
 
-    def _add_direction(self, most_taken: FloatArray, most_given: FloatArray) -> None:
-        """The grid flows one way at a time; what may use own power only follows its direction."""
-        is_export = self.programme.columns(self.n, upper=1.0)
-        rows = self.programme.rows
-        rows([(self.given, 1.0), (is_export, -most_given)], upper=0.0)
-        rows([(self.taken, 1.0), (is_export, most_taken)], upper=most_taken)
-        for columns in self.only_own_in:
-            rows([(columns, 1.0), (is_export, -_UNLIMITED_KW)], upper=0.0)
-        for columns in self.only_inside_out:
-            rows([(columns, 1.0), (is_export, _UNLIMITED_KW)], upper=_UNLIMITED_KW)
+    def _stay_inside(self) -> None:
+        """What may serve the home only covers what PV leaves of load and consumers; beside a surplus it rests."""
+        if not self.only_inside_out:
+            return
+        lacking = self.load_kw - self.pv_kw
+        terms: list[Price] = [(flow.columns, 1.0) for flow in self.only_inside_out]
+        consumers = [flow for flow in self.flows if flow.sign > 0 and flow.columns is not self.spilled]
+        is_short = (lacking > 0).astype(np.float64)
+        terms += [(flow.columns, -is_short) for flow in consumers]
+        self.programme.rows(terms, upper=np.maximum(lacking, 0.0))
 
-        def outward(values: FloatArray) -> FloatArray:
-            return values[self.given] + sum(values[columns] for columns in self.only_own_in)
-
-        def inward(values: FloatArray) -> FloatArray:
-            return values[self.taken] + sum(values[columns] for columns in self.only_inside_out)
-
-        def is_broken(values: FloatArray) -> BoolArray:
-            return (outward(values) > TINY) & (inward(values) > TINY)
-
-        def settle(values: FloatArray) -> FloatArray:
-            return (outward(values) > inward(values)).astype(np.float64)
-
-        self.programme.choices.append(Choice(is_export, is_broken, settle))
-        self.programme.rest.append((is_export, (self.pv_kw > self.load_kw).astype(np.float64)))
+    def _most(self, sign: float) -> FloatArray:
+        """Return the most that all consumers (+1) or all sources (-1) can do [kW]."""
+        return sum((flow.most_kw for flow in self.flows if flow.sign == sign), np.zeros(self.n))
 
     def _add_phases(self) -> None:
         """No phase draws more than its fuse; feeding in is limited alike."""

@@ -47,7 +47,7 @@ def add_heat(joint: Joint, heat: Heat) -> Warmth:
     cop = problem.series(source.cop)
     most, least = np.full(n, source.max_w / 1000), np.full(n, source.min_w / 1000)
     power = programme.columns(n, upper=most)
-    joint.flows.append(Flow(power, 1.0, source.phase))
+    joint.flows.append(Flow(power, 1.0, most, source.phase))
     joint.dimmable.append((power, 1.0))
     if source.min_w > 0 or source.min_run_s > 0 or source.min_rest_s > 0:
         is_on = joint.switch(power, np.maximum(least, TINY), most)
@@ -96,7 +96,7 @@ def add_appliance(joint: Joint, appliance: Appliance) -> Run:
     rows = joint.programme.rows([(power, 1.0)], lower=0.0, upper=0.0)
     start, step = np.nonzero(power_kw)
     joint.programme.extend(rows[step], starts[start], -power_kw[start, step])
-    joint.flows.append(Flow(power, 1.0, appliance.phase))
+    joint.flows.append(Flow(power, 1.0, power_kw.max(axis=0, initial=0.0), appliance.phase))
 
     def is_broken(values: FloatArray) -> BoolArray:
         found = values[starts]
@@ -175,8 +175,7 @@ def _follow(joint: Joint, now: IntArray, before: IntArray, later: IntArray, *, t
 
 def _must_be_true(joint: Joint, is_on: IntArray) -> None:
     """Runs and rests mean something for true switches only: a fraction anywhere makes all of them whole."""
-    choice = next(one for one in joint.programme.choices if one.columns is is_on)
-    place = joint.programme.choices.index(choice)
+    place, choice = next((at, one) for at, one in enumerate(joint.programme.choices) if one.columns is is_on)
 
     def is_broken(values: FloatArray) -> BoolArray:
         found = values[is_on]

@@ -8,7 +8,7 @@ import numpy as np
 
 from hearth_models.arrays import FloatArray, IntArray
 from hearth_models.battery import Battery, Losses
-from hearth_models.planning.joint import Flow, Joint
+from hearth_models.planning.joint import TIE_EUR_PER_KWH, Cells, Flow, Joint
 from hearth_models.planning.problem import BatteryPart, Car, CarMode
 
 # Tiers below the fuse's: a kWh below the lowest charge or the reserve for an hour, and one missing at departure.
@@ -48,7 +48,9 @@ def add_battery(joint: Joint, part: BatteryPart) -> Store:
     )
     charge, into = _bands(joint, part.max_charge_w, facts.charge_losses, -1)
     discharge, out_of = _bands(joint, part.max_discharge_w, facts.discharge_losses, 1)
-    joint.flows += [Flow(charge, 1.0, part.phase), Flow(discharge, -1.0, part.phase)]
+    most_in, most_out = np.full(n, part.max_charge_w / 1000), np.full(n, part.max_discharge_w / 1000)
+    outward = Flow(discharge, -1.0, most_out, part.phase)
+    joint.flows += [Flow(charge, 1.0, most_in, part.phase), outward]
     joint.dimmable.append((charge, 1.0))
     low, high = facts.min_wh / 1000, facts.max_wh / 1000
     now = facts.stored_wh(part.soc_percent) / 1000
@@ -67,18 +69,21 @@ def add_battery(joint: Joint, part: BatteryPart) -> Store:
         programme.rows([(stored, 1.0), (short, 1.0)], lower=reserve)
     own = -part.own_use_w / 1000 * hours
     rows = _storage(joint, stored, [*into, *out_of], own, now)
-    if part.wear_eur_per_kwh:
-        joint.wear.append((discharge, part.wear_eur_per_kwh * hours))
+    joint.wear.append((discharge, (part.wear_eur_per_kwh + TIE_EUR_PER_KWH) * hours))
     end = part.end_eur_per_kwh
     if end is None:
         mean = float(np.average(joint.problem.import_eur_per_kwh, weights=hours))
         end = max(mean, 0.0) * part.efficiency - part.wear_eur_per_kwh
     joint.ends.append((stored[-1:], -end))
+    stored_wh = facts.stored_wh(part.soc_percent)
+    may = part.can_charge_from_grid, part.can_discharge_to_grid
+    joint.cells.append(Cells(charge, discharge, facts, stored_wh, end, *may))
     if not part.can_charge_from_grid:
-        joint.only_own_in.append(charge)
+        programme.rows([(charge, 1.0)], upper=np.maximum(joint.pv_kw - joint.load_kw, 0.0))
     if not part.can_discharge_to_grid:
-        joint.only_inside_out.append(discharge)
-    joint.either(discharge, charge, np.full(n, part.max_discharge_w / 1000), np.full(n, part.max_charge_w / 1000))
+        joint.only_inside_out.append(outward)
+    joint.either(discharge, charge, most_out, most_in, joint.is_burning)
+    programme.rest += [(charge, np.zeros(n)), (discharge, np.zeros(n))]
     return Store(part.name, charge, discharge, stored, rows)
 
 
@@ -92,7 +97,7 @@ def add_car(joint: Joint, car: Car) -> Store:
         most = np.minimum(most, np.maximum(joint.pv_kw - joint.load_kw, 0.0))
         most = np.where(most >= least, most, 0.0)
     charge = programme.columns(n, upper=most)
-    joint.flows.append(Flow(charge, 1.0, phase))
+    joint.flows.append(Flow(charge, 1.0, most, phase))
     joint.dimmable.append((charge, 1.0))
     joint.switch(charge, least, most)
     now, full, target = car.stored_wh / 1000, car.capacity_wh / 1000, car.target_wh / 1000
@@ -102,10 +107,11 @@ def add_car(joint: Joint, car: Car) -> Store:
     if car.max_discharge_w > 0 and car.mode is not CarMode.PV_ONLY:
         most_out = here * car.max_discharge_w / 1000
         discharge = programme.columns(n, upper=most_out)
-        joint.flows.append(Flow(discharge, -1.0, phase))
+        joint.flows.append(Flow(discharge, -1.0, most_out, phase))
         moved.append((discharge, hours / car.efficiency))
-        joint.either(discharge, charge, most_out, most)
-        joint.wear.append((discharge, car.wear_eur_per_kwh * hours))
+        joint.either(discharge, charge, most_out, most, joint.is_burning)
+        programme.rest.append((discharge, np.zeros(n)))
+        joint.wear.append((discharge, (car.wear_eur_per_kwh + TIE_EUR_PER_KWH) * hours))
         floor = np.minimum(car.reserve_wh / 1000, now)
         programme.rows([(stored, 1.0)], lower=floor)
     rows = _storage(joint, stored, moved, np.zeros(n), now)

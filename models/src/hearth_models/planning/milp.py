@@ -22,6 +22,8 @@ TIME_LIMIT_S = 2.0
 _LAZY_ROUNDS = 4
 # Currency units: a hundredth of a cent is not worth a second.
 _GAP = 1e-4
+# What a hint suggests may be impossible by a little; then its switches are settled anew upon what became of it.
+_REPAIRS = 3
 _SEED = 1
 
 Terms = Sequence[tuple[IntArray, FloatArray | float]]
@@ -54,6 +56,8 @@ class Choice:
     """Tells from the values of all columns in which steps physics is broken; shape as ``columns``."""
     settle: Callable[[FloatArray], FloatArray]
     """Returns 0 or 1 for each step: what fits the values of all columns."""
+    is_tempting: BoolArray | None = None
+    """Steps in which physics would surely be broken; they become whole together with the first that is."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,8 @@ class Programme:
     choices: list[Choice] = field(default_factory=list)
     rest: list[tuple[IntArray, FloatArray]] = field(default_factory=list)
     """Columns with their values when nothing is done, every switch among them; the others can follow from these."""
+    hint: Callable[[FloatArray], FloatArray] | None = None
+    """Returns values that are more physical than some: switches are settled as these suggest."""
     _columns: list[tuple[FloatArray, FloatArray]] = field(default_factory=list)
     _entries: list[tuple[IntArray, IntArray, FloatArray]] = field(default_factory=list)
     _bounds: list[tuple[FloatArray, FloatArray]] = field(default_factory=list)
@@ -117,7 +123,7 @@ class Programme:
         if self.rest:
             columns, values = (np.concatenate(part) for part in zip(*self.rest, strict=True))
             rest = columns, values
-        return Search(self._model(cost), list(self.choices), rest, time.monotonic() + time_limit_s)
+        return Search(self._model(cost), self, rest, time.monotonic() + time_limit_s)
 
     def _model(self, cost: FloatArray) -> highspy.HighsLp:
         lower, upper = (np.concatenate(part) for part in zip(*self._columns, strict=True))
@@ -139,16 +145,16 @@ class Search:
     def __init__(
         self,
         model: highspy.HighsLp,
-        choices: list[Choice],
+        programme: Programme,
         rest: tuple[IntArray, FloatArray] | None,
         until_s: float,
     ) -> None:
         self._until_s = self._deadline_s = until_s
-        self._choices, self._rest = choices, rest
+        self._choices, self._hint, self._rest = list(programme.choices), programme.hint, rest
         self._cost = np.array(model.col_cost_)
         self._n_columns = int(model.num_col_)
         self._lower, self._upper = np.array(model.col_lower_), np.array(model.col_upper_)
-        self._whole = [np.zeros(len(choice.columns), np.bool_) for choice in choices]
+        self._whole = [np.zeros(len(choice.columns), np.bool_) for choice in self._choices]
         self._solver = Solver()
         self._solver.setOptionValue("mip_abs_gap", _GAP)
         self._solver.setOptionValue("mip_rel_gap", 0.0)
@@ -171,7 +177,7 @@ class Search:
             values = self._run(best)
             if values is None:
                 break
-            broken = [choice.is_broken(values) & ~whole for choice, whole in self._pairs()]
+            broken = [(choice.is_broken(values) | _tempting(choice)) & ~whole for choice, whole in self._pairs()]
             if not any(part.any() for part in broken):
                 return Solution(values, self._is_proven)
             best = self._better(best, values)
@@ -239,13 +245,23 @@ class Search:
 
     def _better(self, best: FloatArray | None, values: FloatArray) -> FloatArray | None:
         """Return the cheapest known values that satisfy everything: switches as some values suggest, or all at rest."""
-        columns = np.concatenate([choice.columns for choice in self._choices])
-        settled = np.concatenate([choice.settle(values) for choice in self._choices])
-        answers = [best, self.fixed(columns, settled)]
+        answers = [best, self._settled(values)]
         if best is None and self._rest is not None:
             answers.append(self.fixed(*self._rest))
+        if self._hint is not None:
+            settled = self._settled(self._hint(values))
+            for _ in range(_REPAIRS):
+                answers.append(settled)
+                if settled is None:
+                    break
+                settled = self._settled(settled)
         found = [answer for answer in answers if answer is not None]
         return min(found, key=lambda answer: float(self._cost @ answer)) if found else None
+
+    def _settled(self, values: FloatArray) -> FloatArray | None:
+        """Return the cheapest values with every switch as some values suggest; None when there are none."""
+        columns = np.concatenate([choice.columns for choice in self._choices])
+        return self.fixed(columns, np.concatenate([choice.settle(values) for choice in self._choices]))
 
     def fixed(self, columns: IntArray, fixed: FloatArray) -> FloatArray | None:
         """Return the cheapest values when some columns are given; None when there are none."""
@@ -255,6 +271,10 @@ class Search:
         found = self._run(None)
         self._solver.changeColsBounds(len(numbers), numbers, lower, upper)
         return found
+
+
+def _tempting(choice: Choice) -> BoolArray:
+    return np.zeros(len(choice.columns), np.bool_) if choice.is_tempting is None else choice.is_tempting
 
 
 def _each(value: FloatArray | float, count: int) -> FloatArray:

@@ -107,6 +107,50 @@ def solve(
     return ValueFunction(grid, steps.backward(end, 0, n_steps, keep).mean(axis=1))
 
 
+def best_course(
+    net_w: FloatArray,
+    market: Market,
+    battery: Battery,
+    stored_wh: float,
+    hours: FloatArray,
+    end_eur_per_kwh: float,
+    allowed_w: tuple[FloatArray, FloatArray],
+) -> FloatArray:
+    """Return the battery power that is best when the net load is known, shape (n_steps,), + = discharge [W].
+
+    Unlike a linear programme it knows no trick that physics forbids, whatever the prices are.
+
+    Args:
+        net_w: Net load, shape (n_steps,) [W].
+        market: Prices and limits.
+        battery: Its physics.
+        stored_wh: Energy in the cells now [Wh].
+        hours: Length of each step [h].
+        end_eur_per_kwh: Worth of a kWh left at the end.
+        allowed_w: Lowest and highest power of each step, two arrays of shape (n_steps,) [W].
+    """
+    grid = np.linspace(battery.min_wh, battery.max_wh, GRID_POINTS)
+    steps = _Steps.of(net_w[None], market, battery, hours, grid, allowed_w)
+    values = steps.backward(end_eur_per_kwh * (grid - grid[0]) / 1000, 0, len(net_w), 0.0)[:, 0]
+    shares = _FORCED_SHARES_LONG if hours[-1] > _LONG_H else _FORCED_SHARES
+    actions_w = np.clip(_actions_w(net_w[:, None], battery, shares)[:, :, 0], *(end[:, None] for end in allowed_w))
+    course = np.empty(len(net_w))
+    for step, tried in enumerate(actions_w):
+        ends = [battery.run(stored_wh, float(asked_w), float(hours[step]) * 3600) for asked_w in tried]
+        left_wh, delivered_w = (np.array(part) for part in zip(*ends, strict=True))
+        here = Market(
+            market.import_eur_per_kwh[step : step + 1],
+            market.export_eur_per_kwh[step : step + 1],
+            market.import_limit_w,
+            market.export_limit_w,
+        )
+        cost = here.cost_eur((net_w[step] - delivered_w)[None], hours[step : step + 1])[0]
+        cost += battery.wear_eur_per_kwh / 1000 * np.maximum(delivered_w, 0.0) * hours[step]
+        best = int(np.argmax(np.interp(left_wh, grid, values[step + 1]) - cost))
+        stored_wh, course[step] = float(left_wh[best]), delivered_w[best]
+    return course
+
+
 def _first_guess(market: Market, battery: Battery, grid: FloatArray) -> FloatArray:
     mean = float(np.mean(market.import_eur_per_kwh)) * battery.efficiency - battery.wear_eur_per_kwh
     guess: FloatArray = max(mean, 0.0) * (grid - grid[0]) / 1000
@@ -125,9 +169,19 @@ class _Steps:
     share: Float32Array
 
     @classmethod
-    def of(cls, net_w: FloatArray, market: Market, battery: Battery, hours: FloatArray, grid: FloatArray) -> _Steps:
+    def of(
+        cls,
+        net_w: FloatArray,
+        market: Market,
+        battery: Battery,
+        hours: FloatArray,
+        grid: FloatArray,
+        allowed_w: tuple[FloatArray, FloatArray] | None = None,
+    ) -> _Steps:
         shares = _FORCED_SHARES_LONG if hours[-1] > _LONG_H else _FORCED_SHARES
         power_w = np.clip(_actions_w(net_w.T, battery, shares), -battery.max_charge_w, battery.max_discharge_w)
+        if allowed_w is not None:
+            power_w = np.clip(power_w, *(end[:, None, None] for end in allowed_w))
         cell_w = battery.cell_power_w(power_w)
         own = battery.own_use_w
         span = hours[:, None]
