@@ -9,7 +9,7 @@ ARGS ?=
 LOCK = $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" \
 	--no-emit-package hearth-core --no-emit-package hearth-models --no-emit-package hearth-agent --no-emit-package hearth-hub --no-emit-package hearth-sim
 
-.PHONY: help setup demo test check web lock schemas screenshot faults bench-ingest bench-agent clean
+.PHONY: help setup demo test check web lock schemas screenshot faults bench-ingest bench-agent bench-plan clean
 help: ## say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -56,6 +56,9 @@ faults: setup ## every fault at full length (about an hour); writes the table in
 
 bench-ingest: setup ## what a hub takes in beside the machine's limits (about 35 minutes); one JSON line
 	@$(BIN)/python tests/bench/bench_ingest.py $(ARGS)
+
+bench-plan: setup ## how long a plan takes, battery only and whole home; one JSON line
+	@$(BIN)/python tests/bench/bench_plan.py $(ARGS)
 
 bench-agent: setup ## what spool and uplink cost a home; one JSON line
 	@$(BIN)/python tests/bench/bench_agent.py $(ARGS)
