@@ -305,7 +305,7 @@ def homes(draw: st.DrawFn) -> Problem:
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(homes())
 def test_every_home_gets_a_plan_that_obeys_physics(home: Problem) -> None:
-    answer = plan_home(home, 20.0)
+    answer = plan_home(home, 20.0, 0.0)
     pv_w = sum((np.array(pv.power_w) for pv in home.pv), np.zeros(home.n_steps))
     used_w = sum((np.array(one.power_w) for one in answer.assets), np.zeros(home.n_steps))
     grid_w = np.array(home.load_w) - pv_w + np.array(answer.spilled_pv_w) + used_w
@@ -339,7 +339,7 @@ def test_every_home_gets_a_plan_that_obeys_physics(home: Problem) -> None:
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(homes())
 def test_switches_that_are_whole_only_where_needed_cost_no_more_than_all_of_them(home: Problem) -> None:
-    answer = plan_home(home, 20.0)
+    answer = plan_home(home, 20.0, 0.0)
     joint, *_ = build(home)
     search = joint.programme.open(joint.cost, 20.0)
     search.insist()

@@ -87,7 +87,7 @@ class EvccModel:
             search.hold(cost, float(cost @ found.values) + _SLACK)
             search.minimise(preference)
             better = search.solve(found.values)
-            found = Solution(better.values, found.is_proven)
+            found = Solution(better.values, found.gap)
         return self._schedule(found)
 
     @cached_property

@@ -7,13 +7,14 @@ Assets are built in the order of their names, so that the order in which they ar
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from hearth_models.arrays import BoolArray, FloatArray, IntArray
 from hearth_models.battery import Battery
-from hearth_models.planning.milp import TIME_LIMIT_S, Choice, Programme, Search, Solution
+from hearth_models.planning.milp import Choice, Programme, Search, Solution
 from hearth_models.planning.problem import DemandCharge, Problem
 from hearth_models.planning.value import Market, best_course
 
@@ -83,6 +84,8 @@ class Joint:
     """Discharging that may serve the home only."""
 
     cells: list[Cells] = field(default_factory=list)
+    blocky: list[Callable[[FloatArray], list[tuple[IntArray, FloatArray]]]] = field(default_factory=list)
+    """Tell from some values what assets that are on or off would do: columns with their values."""
 
     def __post_init__(self) -> None:
         self.n = self.problem.n_steps
@@ -100,8 +103,17 @@ class Joint:
         self.wishes.append(Wish(asset, what, columns, unit, steps))
         return columns
 
-    def switch(self, columns: IntArray, least: FloatArray, most: FloatArray) -> IntArray:
-        """Let columns be 0 or within ``least..most``, and return the switches."""
+    def switch(
+        self, columns: IntArray, least: FloatArray, most: FloatArray, settle: Callable[[FloatArray], FloatArray]
+    ) -> IntArray:
+        """Let columns be 0 or within ``least..most``, and return the switches.
+
+        Args:
+            columns: Power of each step [kW].
+            least: The least it is when it is on.
+            most: The most.
+            settle: Tells from power that obeys no least when to be on.
+        """
         is_on = self.programme.columns(len(columns), upper=1.0)
         self.programme.rows([(columns, 1.0), (is_on, -least)], lower=0.0)
         self.programme.rows([(columns, 1.0), (is_on, -most)], upper=0.0)
@@ -109,11 +121,9 @@ class Joint:
         def is_weak(values: FloatArray) -> BoolArray:
             return (values[columns] > TINY) & (values[columns] < least - TINY)
 
-        def settle(values: FloatArray) -> FloatArray:
-            return (values[columns] >= np.maximum(least / 2, TINY)).astype(np.float64)
-
-        self.programme.choices.append(Choice(is_on, is_weak, settle))
+        self.programme.choices.append(Choice(is_on, is_weak, lambda values: settle(values[columns])))
         self.programme.rest += [(is_on, np.zeros(len(columns))), (columns, np.zeros(len(columns)))]
+        self.blocky.append(lambda values: [(columns, settle(values[columns]) * np.clip(values[columns], least, most))])
         return is_on
 
     def either(
@@ -166,14 +176,14 @@ class Joint:
         """What one unit of each column costs [EUR]."""
         return self.programme.cost([*self.money, *self.wear, *self.tiers, *self.ends])
 
-    def solve(self, time_limit_s: float = TIME_LIMIT_S) -> tuple[Solution, Search]:
-        """Return the cheapest course that is found, and the search that knows its prices."""
-        self.programme.hint = self._hint if self.cells else None
+    def solve(self, time_limit_s: float, good_enough_eur: float) -> tuple[Solution, Search]:
+        """Return a course that is nearly the cheapest, and the search that knows its prices."""
+        self.programme.hint = self._hint
         search = self.programme.open(self.cost, time_limit_s)
-        return search.solve(), search
+        return search.solve(good_enough=good_enough_eur), search
 
     def _hint(self, values: FloatArray) -> FloatArray:
-        """Return values in which each battery does the best it can beside the others, going one way at a time."""
+        """Return values in which everybody is on or off, and each battery does the best it can beside the others."""
         hinted = values.copy()
         problem = self.problem
         buy, sell = np.array(problem.import_eur_per_kwh), np.array(problem.export_eur_per_kwh)
@@ -184,6 +194,9 @@ class Joint:
         spilled_kw *= can_spill
         limits_w = [float(limit.max()) * 1000 for limit in self.limits_kw]
         market = Market(buy, np.maximum(sell, 0.0) if can_spill else sell, limits_w[0], limits_w[1])
+        for suggest in self.blocky:
+            for columns, power_kw in suggest(values):
+                hinted[columns] = power_kw
         for one in self.cells:
             rest_kw = self._net_kw(hinted) + spilled_kw - hinted[one.charge] + hinted[one.discharge]
             lowest_kw = np.full(self.n, -_UNLIMITED_KW)

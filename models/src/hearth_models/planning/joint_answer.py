@@ -17,6 +17,8 @@ from hearth_models.planning.problem import Problem, check
 # Less than this is not worth a word, in the unit of the wish.
 _WORTH_A_WORD = 0.01
 _ACTIVE_W = 10.0
+# Over two days; what tomorrow's forecast errs by is worth fifty times as much.
+GOOD_ENOUGH_EUR = 0.02
 _DIGITS_W, _DIGITS_EUR, _DIGITS_C = 1, 5, 3
 
 
@@ -65,7 +67,9 @@ class Answer(msgspec.Struct, kw_only=True, frozen=True):
     """A plan; there always is one."""
 
     is_proven: bool
-    """Whether nothing cheaper exists; False when the time was up."""
+    """Whether nothing cheaper exists."""
+    may_miss_eur: float
+    """By how much something cheaper could exist at most."""
     money_eur: Money
     grid_w: list[float]
     """+ = import."""
@@ -76,12 +80,13 @@ class Answer(msgspec.Struct, kw_only=True, frozen=True):
     broken: list[BrokenWish]
 
 
-def plan_home(problem: Problem, time_limit_s: float = TIME_LIMIT_S) -> Answer:
+def plan_home(problem: Problem, time_limit_s: float = TIME_LIMIT_S, good_enough_eur: float = GOOD_ENOUGH_EUR) -> Answer:
     """Plan a whole home.
 
     Args:
         problem: What is known.
         time_limit_s: After this the best known plan is returned [s].
+        good_enough_eur: A plan that can be bettered by no more than this is taken at once.
 
     Returns:
         The plan. The same problem gives the same plan, whatever the order of its assets.
@@ -91,7 +96,7 @@ def plan_home(problem: Problem, time_limit_s: float = TIME_LIMIT_S) -> Answer:
     """
     check(problem)
     joint, stores, warmths, runs = build(problem)
-    found, search = joint.solve(time_limit_s)
+    found, search = joint.solve(time_limit_s, good_enough_eur)
     words = _Words(problem)
     duals = search.duals(found.values)
     marginal = duals[joint.balance_rows] / joint.hours
@@ -103,6 +108,7 @@ def plan_home(problem: Problem, time_limit_s: float = TIME_LIMIT_S) -> Answer:
     given = found.values[joint.given] + found.values[joint.given_beyond]
     return Answer(
         is_proven=found.is_proven,
+        may_miss_eur=round(max(found.gap, 0.0), _DIGITS_EUR),
         money_eur=_money(joint, found.values),
         grid_w=_watts(taken - given),
         spilled_pv_w=_watts(found.values[joint.spilled]),

@@ -9,7 +9,7 @@ import numpy as np
 from hearth_models.arrays import BoolArray, FloatArray, IntArray
 from hearth_models.planning.joint import TINY, Flow, Joint
 from hearth_models.planning.milp import Choice
-from hearth_models.planning.problem import Appliance, Heat
+from hearth_models.planning.problem import Appliance, Heat, Source
 
 # Tiers: a degree outside the band for an hour, and an appliance that does not run.
 COLD_EUR_PER_K_H = 1.0
@@ -50,7 +50,7 @@ def add_heat(joint: Joint, heat: Heat) -> Warmth:
     joint.flows.append(Flow(power, 1.0, most, source.phase))
     joint.dimmable.append((power, 1.0))
     if source.min_w > 0 or source.min_run_s > 0 or source.min_rest_s > 0:
-        is_on = joint.switch(power, np.maximum(least, TINY), most)
+        is_on = joint.switch(power, np.maximum(least, TINY), most, lambda some: _blocks(some, least, hours, source))
         _hold(joint, is_on, source.min_run_s, source.min_rest_s, is_running=source.is_running)
     capacity, loss = heat.capacity_wh_per_k / 1000, heat.loss_w_per_k / 1000
     keep, per_kw = _decay(capacity, loss, hours)
@@ -110,8 +110,32 @@ def add_appliance(joint: Joint, appliance: Appliance) -> Run:
         return chosen
 
     joint.programme.choices.append(Choice(starts, is_broken, settle))
+    joint.blocky.append(lambda values: [(power, settle(values) @ power_kw), (starts, settle(values))])
     joint.programme.rest.append((starts, np.zeros(len(starts))))
     return Run(appliance.name, power, starts, steps)
+
+
+def _blocks(power: FloatArray, least: FloatArray, hours: FloatArray, source: Source) -> FloatArray:
+    """Return when to run so that the heat of some course is made in time, in blocks and with the least power.
+
+    It runs whenever it would fall behind the course, and stops when it is ahead of it.
+
+    Args:
+        power: A course that obeys neither least power nor blocks [kW].
+        least: The least power of each step [kW].
+        hours: Length of each step [h].
+        source: How long it runs and rests at least.
+    """
+    is_on = np.zeros(len(power))
+    running, lasted_h, ahead = source.is_running, np.inf, 0.0
+    for step, wanted in enumerate(power.tolist()):
+        behind = ahead - wanted * hours[step] < -TINY
+        if running != behind and lasted_h >= (source.min_run_s if running else source.min_rest_s) / 3600 - 1e-9:
+            running, lasted_h = behind, 0.0
+        lasted_h += hours[step]
+        is_on[step] = running
+        ahead += ((max(wanted, least[step]) if running else 0.0) - wanted) * hours[step]
+    return is_on
 
 
 def _decay(capacity: float, loss: float, hours: FloatArray) -> tuple[FloatArray, FloatArray]:

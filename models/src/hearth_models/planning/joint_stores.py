@@ -8,7 +8,7 @@ import numpy as np
 
 from hearth_models.arrays import FloatArray, IntArray
 from hearth_models.battery import Battery, Losses
-from hearth_models.planning.joint import TIE_EUR_PER_KWH, Cells, Flow, Joint
+from hearth_models.planning.joint import TIE_EUR_PER_KWH, TINY, Cells, Flow, Joint
 from hearth_models.planning.problem import BatteryPart, Car, CarMode
 
 # Tiers below the fuse's: a kWh below the lowest charge or the reserve for an hour, and one missing at departure.
@@ -99,7 +99,7 @@ def add_car(joint: Joint, car: Car) -> Store:
     charge = programme.columns(n, upper=most)
     joint.flows.append(Flow(charge, 1.0, most, phase))
     joint.dimmable.append((charge, 1.0))
-    joint.switch(charge, least, most)
+    joint.switch(charge, least, most, lambda power: _enough_steps(power, least, most, hours))
     now, full, target = car.stored_wh / 1000, car.capacity_wh / 1000, car.target_wh / 1000
     stored = programme.columns(n, upper=full)
     moved = [(charge, -car.efficiency * hours)]
@@ -119,6 +119,29 @@ def add_car(joint: Joint, car: Car) -> Store:
     if len(present) and target > now:
         _want_full(joint, car, stored, present)
     return Store(car.name, charge, discharge, stored, rows)
+
+
+def _enough_steps(power: FloatArray, least: FloatArray, most: FloatArray, hours: FloatArray) -> FloatArray:
+    """Return in which steps to charge so that the energy of some charging can be had with nothing or the least.
+
+    Args:
+        power: Charging that obeys no least power [kW].
+        least: The least power of each step.
+        most: The most.
+        hours: Length of each step.
+    """
+    wanted_kwh = float(power @ hours)
+    order = np.argsort(-power, kind="stable")
+    order = order[(most[order] > TINY) & (power[order] > TINY)]
+    able = np.cumsum(most[order] * hours[order])
+    forced = np.cumsum(least[order] * hours[order])
+    # as many as are needed, then all that are meant, but no more than the least power of each allows
+    needed = int(np.searchsorted(able, wanted_kwh - TINY)) + 1
+    meant = int((power[order] >= least[order] / 2).sum())
+    allowed = int(np.searchsorted(forced, wanted_kwh + TINY, side="right"))
+    is_on = np.zeros(len(power))
+    is_on[order[: min(max(needed, meant), allowed)]] = 1.0
+    return is_on
 
 
 def _want_full(joint: Joint, car: Car, stored: IntArray, present: IntArray) -> None:

@@ -22,6 +22,8 @@ TIME_LIMIT_S = 2.0
 _LAZY_ROUNDS = 4
 # Currency units: a hundredth of a cent is not worth a second.
 _GAP = 1e-4
+# So many switches HiGHS decides in tenths of a second; with more, what was settled is taken.
+_MOST_WHOLE = 40
 # What a hint suggests may be impossible by a little; then its switches are settled anew upon what became of it.
 _REPAIRS = 3
 _SEED = 1
@@ -66,8 +68,13 @@ class Solution:
 
     values: FloatArray
     """Of every column."""
-    is_proven: bool
-    """Whether nothing better exists; False when time ran out."""
+    gap: float
+    """By how much something better could exist at most; infinite when nothing is known."""
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether nothing better exists."""
+        return self.gap <= _GAP
 
 
 @dataclass
@@ -160,31 +167,35 @@ class Search:
         self._solver.setOptionValue("mip_rel_gap", 0.0)
         self._solver.passModel(model)
 
-    def solve(self, start: FloatArray | None = None, share: float = 1.0) -> Solution:
+    def solve(self, start: FloatArray | None = None, share: float = 1.0, good_enough: float = _GAP) -> Solution:
         """Return the cheapest values, or the best that are known when time is up.
 
         Args:
             start: Values that satisfy everything, should nothing better be found in time; found by resting when None.
             share: How much of the time that is left may be used.
+            good_enough: An answer that can be bettered by no more than this is taken.
 
         Raises:
             PlanError: Nothing satisfies everything.
         """
         now_s = time.monotonic()
         self._deadline_s = now_s + (self._until_s - now_s) * share
-        best = start
+        best, bound = start, -np.inf
         for attempt in range(_LAZY_ROUNDS + len(self._choices) + 1):
             values = self._run(best)
-            if values is None:
-                break
+            if values is None or self._is_out_of_time:
+                break  # what was found just in time would not be found again
+            bound = max(bound, self._bound(values))
             broken = [(choice.is_broken(values) | _tempting(choice)) & ~whole for choice, whole in self._pairs()]
             if not any(part.any() for part in broken):
-                return Solution(values, self._is_proven)
+                return Solution(values, float(self._cost @ values) - bound)
             best = self._better(best, values)
             self._make_whole(broken, everywhere=attempt >= _LAZY_ROUNDS)
+            if best is not None and self._is_enough(best, bound, good_enough):
+                break
         if best is None:
             raise PlanError(f"the programme has no answer: {self._solver.modelStatusToString(self._status)}")
-        return Solution(best, is_proven=False)
+        return Solution(best, float(self._cost @ best) - bound)
 
     def insist(self) -> None:
         """Make every switch a true one at once: slower, and no better if the choices are right."""
@@ -212,9 +223,22 @@ class Search:
     def _status(self) -> highspy.HighsModelStatus:
         return self._solver.getModelStatus()
 
+    def _is_enough(self, best: FloatArray, bound: float, good_enough: float) -> bool:
+        """Tell whether more whole switches are not worth their seconds: nearly the best, or too many to decide."""
+        if float(self._cost @ best) - bound <= good_enough:
+            return True
+        return good_enough > _GAP and sum(int(whole.sum()) for whole in self._whole) > _MOST_WHOLE
+
     @property
-    def _is_proven(self) -> bool:
-        return bool(self._status == highspy.HighsModelStatus.kOptimal)
+    def _is_out_of_time(self) -> bool:
+        return bool(self._status == highspy.HighsModelStatus.kTimeLimit)
+
+    def _bound(self, values: FloatArray) -> float:
+        """Return what no answer can be cheaper than, as far as the last run knows."""
+        if any(whole.any() for whole in self._whole):
+            return float(self._solver.getInfo().mip_dual_bound)
+        is_optimal = self._status == highspy.HighsModelStatus.kOptimal
+        return float(self._cost @ values) if is_optimal else -np.inf
 
     def _pairs(self) -> list[tuple[Choice, BoolArray]]:
         return list(zip(self._choices, self._whole, strict=True))
@@ -246,8 +270,6 @@ class Search:
     def _better(self, best: FloatArray | None, values: FloatArray) -> FloatArray | None:
         """Return the cheapest known values that satisfy everything: switches as some values suggest, or all at rest."""
         answers = [best, self._settled(values)]
-        if best is None and self._rest is not None:
-            answers.append(self.fixed(*self._rest))
         if self._hint is not None:
             settled = self._settled(self._hint(values))
             for _ in range(_REPAIRS):
@@ -256,6 +278,8 @@ class Search:
                     break
                 settled = self._settled(settled)
         found = [answer for answer in answers if answer is not None]
+        if not found and self._rest is not None:
+            found = [answer for answer in [self.fixed(*self._rest)] if answer is not None]
         return min(found, key=lambda answer: float(self._cost @ answer)) if found else None
 
     def _settled(self, values: FloatArray) -> FloatArray | None:
