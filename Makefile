@@ -51,7 +51,7 @@ schemas: $(VENV)/.ready ## write the JSON Schema of every message, and of planni
 	$(BIN)/python -m hearth_core docs/schemas
 	$(BIN)/hearth-models schema > docs/planning.schema.json
 
-faults: setup ## every fault at full length (about an hour); writes the table in docs/reliability.md
+faults: setup ## every fault at full length (39 minutes in two lanes: ARGS="--lanes 2"); writes the table in docs/reliability.md
 	$(BIN)/python tests/faults/run.py --table docs/reliability.md $(ARGS)
 
 bench-ingest: setup ## what a hub takes in beside the machine's limits (about 35 minutes); one JSON line
