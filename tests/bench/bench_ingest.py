@@ -1,6 +1,6 @@
 """What a hub takes in, beside the limits of the same machine in the same run.
 
-    python tests/bench/bench_ingest.py [--minutes 10] [--rounds 3] [--only drain,steady,outage,queries]
+    python tests/bench/bench_ingest.py [--minutes 10] [--rounds 5] [--only drain,steady,outage,queries]
 
 Database, broker, hub and load share the machine's cores. Prints progress on stderr and one JSON line on stdout:
 
@@ -188,7 +188,7 @@ def main() -> None:
     """Run what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=10.0, help="of steady load at each size")
-    parser.add_argument("--rounds", type=int, default=3, help="of drain and COPY")
+    parser.add_argument("--rounds", type=int, default=5, help="of drain and COPY")
     parser.add_argument("--homes", default="10000,1000", help="sizes of the steady load")
     parser.add_argument("--outage-homes", type=int, default=1000)
     parser.add_argument("--outage-hours", type=float, default=24.0)
