@@ -165,6 +165,14 @@ def test_every_request_gets_an_allowed_answer_that_is_no_worse_than_resting(requ
     assert plain["status"] == "Optimal"
 
 
+def test_a_trace_of_power_that_no_solver_can_tell_from_nothing_does_no_harm() -> None:
+    battery = small()["batteries"][0] | {"s_initial": 5000, "s_max": 4000, "s_capacity": 5000, "d_max": 0}
+    series = {"dt": [60] * 8, "gt": [0.0] * 8, "ft": [0.0] * 7 + [4.5e-05], "p_N": [0.0] * 8, "p_E": [0.0] * 8}
+    found, judged = solved({"batteries": [battery], "time_series": series, "grid": {"p_max_imp": 2500}})
+    assert judged.faults == []
+    assert found["status"] == "Optimal"
+
+
 def test_the_command_answers_a_case(tmp_path: Path) -> None:
     path = tmp_path / "case.json"
     path.write_text(json.dumps({"request": small()}))

@@ -121,7 +121,8 @@ class EvccModel:
     def _add_grid(self) -> None:
         """Import and export, each up to its limit and beyond, and never both in one step."""
         series, grid, n = self.request.time_series, self.request.grid, self._n
-        demand, sun = np.array(series.gt) / 1000, np.array(series.ft) / 1000
+        # less than a thousandth of a watt-hour is below what the solver can tell from nothing
+        demand, sun = np.round(np.array(series.gt) / 1000, 6), np.round(np.array(series.ft) / 1000, 6)
         programme, rows = self._programme, self._programme.rows
         from_grid = sum(one.c_max for one in self.request.batteries) / 1000
         to_grid = sum(one.d_max for one in self.request.batteries) / 1000

@@ -90,8 +90,9 @@ class Joint:
     def __post_init__(self) -> None:
         self.n = self.problem.n_steps
         self.hours = self.problem.hours
-        self.load_kw = np.array(self.problem.load_w) / 1000
-        self.pv_kw = sum((np.array(pv.power_w) / 1000 for pv in self.problem.pv), np.zeros(self.n))
+        # less than a milliwatt is below what the solver can tell from nothing
+        self.load_kw = np.round(np.array(self.problem.load_w) / 1000, 6)
+        self.pv_kw = sum((np.round(np.array(pv.power_w) / 1000, 6) for pv in self.problem.pv), np.zeros(self.n))
         self.balance_rows = np.arange(0)
         # where power is given away for less than nothing, losing it in a battery would pay
         self.is_burning = np.array(self.problem.import_eur_per_kwh) < 0
@@ -227,7 +228,9 @@ class Joint:
 
     def _add_pv(self) -> None:
         """PV that is not wanted can be turned down, where the plant can."""
-        can = sum((np.array(pv.power_w) / 1000 for pv in self.problem.pv if pv.can_curtail), np.zeros(self.n))
+        can = sum(
+            (np.round(np.array(pv.power_w) / 1000, 6) for pv in self.problem.pv if pv.can_curtail), np.zeros(self.n)
+        )
         self.spilled = self.programme.columns(self.n, upper=can)
         self.money.append((self.spilled, TIE_EUR_PER_KWH * self.hours))
         self.flows.append(Flow(self.spilled, 1.0, np.zeros(self.n), None))

@@ -188,7 +188,9 @@ class Search:
             bound = max(bound, self._bound(values))
             broken = [(choice.is_broken(values) | _tempting(choice)) & ~whole for choice, whole in self._pairs()]
             if not any(part.any() for part in broken):
-                return Solution(values, float(self._cost @ values) - bound)
+                # with penalties of thousands the bound itself is only known to the solver's tolerance
+                is_optimal = self._status == highspy.HighsModelStatus.kOptimal
+                return Solution(values, 0.0 if is_optimal else float(self._cost @ values) - bound)
             best = self._better(best, values)
             self._make_whole(broken, everywhere=attempt >= _LAZY_ROUNDS)
             if best is not None and self._is_enough(best, bound, good_enough):
