@@ -30,7 +30,6 @@ class Store:
     stored: IntArray
     rows: IntArray
     """Whose duals are the worth of stored energy."""
-    offset_kwh: float = 0.0
 
 
 def add_battery(joint: Joint, part: BatteryPart) -> Store:

@@ -206,8 +206,7 @@ class Search:
     def duals(self, values: FloatArray) -> FloatArray:
         """Return what one more unit on the right of each row would cost, with every switch as it is in a solution."""
         if any(whole.any() for whole in self._whole):
-            columns = np.concatenate([choice.columns for choice in self._choices])
-            self.fixed(columns, np.concatenate([choice.settle(values) for choice in self._choices]))
+            self._settled(values)
         found: FloatArray = np.array(self._solver.getSolution().row_dual)
         return found
 
