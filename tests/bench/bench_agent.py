@@ -39,7 +39,8 @@ from hearth_agent.uplink.outbox import Outbox
 from hearth_core.broker import BrokerAddress, parse_broker_url
 from hearth_core.clock import ManualClock, RealClock, now_ms
 from hearth_core.messages import Ack, AgentState, Birth, Readings, Status, decode, encode
-from hearth_core.site import Limits, Site, Tariff
+from hearth_core.site import Limits, Site
+from hearth_core.tariff import Tariff
 
 FLUSH_S = 10.0
 DAY_S = 86_400.0

@@ -23,7 +23,8 @@ from hearth_agent.forecast.service import NAIVE, ForecastService
 from hearth_core.clock import ManualClock
 from hearth_core.messages import Forecast, ModelCard, ModelDelivery, Target
 from hearth_core.signing import seal
-from hearth_core.site import Limits, Site, Tariff
+from hearth_core.site import Limits, Site
+from hearth_core.tariff import Tariff
 from hearth_models.features import FEATURES_VERSION, feature_names
 
 KEY = Ed25519PrivateKey.generate()

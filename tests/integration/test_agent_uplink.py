@@ -26,7 +26,8 @@ from hearth_agent.uplink.outbox import Outbox
 from hearth_core.broker import parse_broker_url
 from hearth_core.clock import RealClock, now_ms
 from hearth_core.messages import Ack, AgentState, Birth, Event, Readings, Status, decode, encode
-from hearth_core.site import Limits, Site, Tariff
+from hearth_core.site import Limits, Site
+from hearth_core.tariff import Tariff
 
 SITE = Site(
     name="Anna",

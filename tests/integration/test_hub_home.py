@@ -41,7 +41,8 @@ from hearth_core.messages import (
 )
 from hearth_core.points import DeviceKind
 from hearth_core.signing import unseal
-from hearth_core.site import BatteryFacts, ExportKind, Limits, Site, Tariff
+from hearth_core.site import BatteryFacts, Limits, Site
+from hearth_core.tariff import ExportKind, Tariff
 from hearth_hub.accounts.service import reconcile
 from hearth_hub.app import create_app
 from hearth_hub.database.pool import new_pool

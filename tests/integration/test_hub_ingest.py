@@ -13,7 +13,8 @@ import pytest
 from hearth_core.clock import ManualClock
 from hearth_core.messages import Ack, AgentState, Birth, DeviceBatch, DeviceInfo, Gap, Readings, Status, Tally, encode
 from hearth_core.points import POINTS, DeviceKind
-from hearth_core.site import Limits, Site, Tariff
+from hearth_core.site import Limits, Site
+from hearth_core.tariff import Tariff
 from hearth_hub.ingest.repository.letters import DEAD_LETTERS_KEPT, DeadLetter, insert_letters
 from hearth_hub.ingest.service import Acks, Incoming, Ingest, open_message
 from hearth_hub.timing import instant

@@ -13,7 +13,8 @@ from hearth_core.clock import ManualClock
 from hearth_core.errors import PermanentError
 from hearth_core.messages import Birth, DeviceBatch, DeviceInfo, Readings, Target, encode
 from hearth_core.points import DeviceKind
-from hearth_core.site import Limits, Site, Tariff
+from hearth_core.site import Limits, Site
+from hearth_core.tariff import Tariff
 from hearth_hub.database.pool import new_pool
 from hearth_hub.homes.service import get_home
 from hearth_hub.ingest.service import Incoming, Ingest, open_message

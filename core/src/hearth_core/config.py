@@ -14,6 +14,8 @@ from hearth_core.errors import ConfigError
 T = TypeVar("T")
 _UNKNOWN = re.compile(r"unknown field `(?P<key>[^`]+)`(?: - at `\$\.?(?P<where>[^`]*)`)?")
 _WHERE = re.compile(r" - at `\$\.?(?P<where>[^`]*)`")
+# What a Struct's own check refuses begins with the field it is about.
+_NAMED = re.compile(r"(?P<field>[a-z_]+(\[\d+\]|\.[a-z_]+)*): ")
 
 
 def parse_yaml(text: str, source: str, kind: type[T]) -> T:
@@ -49,6 +51,8 @@ def _explain(message: str, raw: object, source: str, kind: type) -> ConfigError:
         return ConfigError(source, field, value.get(key) if isinstance(value, dict) else None, meant)
     located = _WHERE.search(message)
     where = located["where"] if located else ""
+    if named := _NAMED.match(message):
+        where, message = f"{where}.{named['field']}" if where else named["field"], message[named.end() :]
     return ConfigError(source, where or "the file", _look_up(raw, where), _WHERE.sub("", message) + ".")
 
 
@@ -78,7 +82,7 @@ def _field_names(kind: object, seen: set[object] | None = None) -> set[str]:
             seen.add(info.cls)
             names |= {field.encode_name for field in info.fields}
             stack += [field.type for field in info.fields]
-        elif isinstance(info, msgspec.inspect.ListType):
+        elif isinstance(info, (msgspec.inspect.ListType, msgspec.inspect.VarTupleType)):
             stack.append(info.item_type)
         elif isinstance(info, msgspec.inspect.UnionType):
             stack += list(info.types)

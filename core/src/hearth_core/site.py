@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 from msgspec import Meta
+
+from hearth_core.tariff import Tariff
 
 Percent = Annotated[float, Meta(ge=0, le=100)]
 PositiveW = Annotated[float, Meta(gt=0, le=1e6)]
@@ -15,31 +16,6 @@ PositiveW = Annotated[float, Meta(gt=0, le=1e6)]
 
 class _Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Facts never change while an agent runs, and a misspelt key is refused."""
-
-
-class ExportKind(StrEnum):
-    """How feed-in is paid."""
-
-    FIXED = "fixed"
-    SPOT = "spot"
-
-
-class Tariff(_Facts, frozen=True, kw_only=True):
-    """Prices of a home: import = (day-ahead + adder) * (1 + VAT); export fixed, or day-ahead + adder."""
-
-    import_adder_eur_per_kwh: Annotated[float, Meta(ge=-1, le=2)] = 0.0
-    vat_percent: Percent = 0.0
-    export_kind: ExportKind = ExportKind.FIXED
-    export_eur_per_kwh: Annotated[float, Meta(ge=-1, le=2)] = 0.0
-
-    def import_eur_per_kwh(self, day_ahead_eur_per_kwh: float) -> float:
-        """Return what a kWh from the grid costs [EUR/kWh]."""
-        return (day_ahead_eur_per_kwh + self.import_adder_eur_per_kwh) * (1 + self.vat_percent / 100)
-
-    def feed_in_eur_per_kwh(self, day_ahead_eur_per_kwh: float) -> float:
-        """Return what a kWh fed into the grid earns [EUR/kWh]; ``export_eur_per_kwh`` is the adder for spot."""
-        spot = day_ahead_eur_per_kwh if self.export_kind is ExportKind.SPOT else 0.0
-        return spot + self.export_eur_per_kwh
 
 
 class Limits(_Facts, frozen=True, kw_only=True):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from hearth_core.messages import DeviceInfo
 from hearth_core.points import DeviceKind
-from hearth_core.site import BatteryFacts, ExportKind, Limits, Site, Tariff
+from hearth_core.site import BatteryFacts, Limits, Site
+from hearth_core.tariff import ExportKind, Tariff
 from hearth_sim.recorded import LATITUDE, LONGITUDE
 
 FUSE_A = 35.0

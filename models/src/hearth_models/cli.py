@@ -20,7 +20,7 @@ from rich.table import Table
 
 from hearth_core.errors import ConfigError, PermanentError
 from hearth_core.messages import Target
-from hearth_core.site import ExportKind, Tariff
+from hearth_core.tariff import ExportKind, Tariff
 from hearth_models.battery import Battery
 from hearth_models.features import Place
 from hearth_models.series import read_columns, read_prices

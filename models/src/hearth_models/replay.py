@@ -17,7 +17,8 @@ import numpy as np
 
 from hearth_core.errors import PermanentError
 from hearth_core.messages import Plan, Target
-from hearth_core.site import Limits, Tariff
+from hearth_core.site import Limits
+from hearth_core.tariff import Tariff
 from hearth_models.arrays import FloatArray
 from hearth_models.battery import Battery
 from hearth_models.features import Place
@@ -36,6 +37,7 @@ from hearth_models.planning.plan import make_plan
 from hearth_models.planning.policy import decide
 from hearth_models.planning.value import Market
 from hearth_models.series import Recorded
+from hearth_models.tariffs import prices as prices_of
 from hearth_models.training import TrainingError, train
 
 HORIZON_S = 48 * 3600
@@ -198,7 +200,7 @@ class _Life:
 
     @property
     def market(self) -> Market:
-        return self._market(self.spot[self.first :])
+        return self._market(self.spot[self.first :], 0)
 
     @property
     def settle_eur_per_wh(self) -> float:
@@ -230,7 +232,7 @@ class _Life:
         """Make the real plan with what is known at the start of a step."""
         now_s, n = self._at(step), HORIZON_S // self.step_s
         spot = self._known_prices(step, n)
-        market = self._market(spot)
+        market = self._market(spot, step)
         inputs = PlanInputs(
             start_s=now_s,
             step_s=self.step_s,
@@ -298,12 +300,9 @@ class _Life:
     def _at(self, step: int) -> float:
         return self.origin_s + (self.first + step) * self.step_s
 
-    def _market(self, spot: FloatArray) -> Market:
-        tariff = self.home.tariff
-        return Market(
-            (spot + tariff.import_adder_eur_per_kwh) * (1 + tariff.vat_percent / 100),
-            np.full(len(spot), 0.0) + np.array([tariff.feed_in_eur_per_kwh(float(price)) for price in spot]),
-        )
+    def _market(self, spot: FloatArray, step: int) -> Market:
+        at_s = self._at(step) + self.step_s * np.arange(len(spot), dtype=np.float64)
+        return Market(*prices_of(self.home.tariff, at_s, spot, self.home.place.timezone))
 
     def _known_prices(self, step: int, n: int) -> FloatArray:
         now_s, back = self._at(step), min(self.first + step, _PRICE_DAYS * _DAY_S // self.step_s)

@@ -11,7 +11,7 @@ from hearth_core.errors import ConfigError, PoisonMessageError, SignatureError
 from hearth_core.messages import Ack, Envelope, decode, encode
 from hearth_core.points import POINTS, is_known
 from hearth_core.signing import public_key_from_text, public_key_text, seal, unseal
-from hearth_core.site import BatteryFacts, ExportKind, Site, Tariff
+from hearth_core.site import BatteryFacts, Site
 
 GOOD = """
 name: Home
@@ -51,16 +51,6 @@ def test_a_right_site_file_is_read() -> None:
 def test_a_battery_band_must_be_a_band() -> None:
     with pytest.raises(ValueError, match="below"):
         BatteryFacts(capacity_wh=1, max_charge_w=1, max_discharge_w=1, min_soc_percent=50, max_soc_percent=50)
-
-
-def test_prices_are_those_a_hand_computes() -> None:
-    """(0.05 + 0.16) * 1.19 = 0.2499; spot feed-in 0.05 - 0.01 = 0.04."""
-    tariff = Tariff(
-        import_adder_eur_per_kwh=0.16, vat_percent=19, export_kind=ExportKind.SPOT, export_eur_per_kwh=-0.01
-    )
-    assert tariff.import_eur_per_kwh(0.05) == pytest.approx(0.2499)
-    assert tariff.feed_in_eur_per_kwh(0.05) == pytest.approx(0.04)
-    assert Tariff(export_eur_per_kwh=0.08).feed_in_eur_per_kwh(0.05) == pytest.approx(0.08)
 
 
 def test_topics_are_parsed_as_they_are_built() -> None:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hearth_core import messages as m
 from hearth_core.errors import PoisonMessageError
 from hearth_core.points import DeviceKind
-from hearth_core.site import BatteryFacts, ExportKind, Limits, Site, Tariff
+from hearth_core.site import BatteryFacts, Limits, Site
+from hearth_core.tariff import ExportKind, Tariff
 
 EPOCH = "0123456789abcdef"
 SITE = Site(

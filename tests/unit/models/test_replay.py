@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hearth_core.errors import ConfigError
-from hearth_core.site import ExportKind, Tariff
+from hearth_core.tariff import ExportKind, Tariff
 from hearth_models.battery import Battery
 from hearth_models.cli import app
 from hearth_models.features import Place

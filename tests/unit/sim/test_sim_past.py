@@ -10,6 +10,7 @@ import pytest
 from hearth_core.clock import ManualClock
 from hearth_core.errors import ConfigError
 from hearth_core.points import POINTS
+from hearth_models.tariffs import prices
 from hearth_sim.history import HistoryOrder
 from hearth_sim.home import demo_devices, demo_site
 from hearth_sim.mqtt import read_broker
@@ -129,4 +130,5 @@ def test_the_site_describes_the_simulated_house() -> None:
     site = demo_site()
     assert site.battery is not None
     assert (site.battery.capacity_wh, site.limits.main_fuse_a, site.price_zone) == (10_000, 35, "NL")
-    assert site.tariff.import_eur_per_kwh(0.04) == pytest.approx(0.238)
+    import_price, _ = prices(site.tariff, np.array([0.0]), np.array([0.04]), site.timezone)
+    assert import_price == pytest.approx(0.238)

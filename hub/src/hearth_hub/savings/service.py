@@ -55,9 +55,9 @@ async def reckon(connection: Connection, home: Home, start: datetime, end: datet
     steps = await measured(connection, home, start - timedelta(seconds=STEP_S), n_steps + 1, STEP_S)
     prices = await day_ahead(connection, home.site.price_zone, start, n_steps, STEP_S)
     share = float(np.isfinite(steps.flows.load_w[1:]).mean())
-    if share < _LEAST_MEASURED or not np.isfinite(prices).all():
+    import_price, export_price = tariff_prices(home.site, start.timestamp(), STEP_S, prices)
+    if share < _LEAST_MEASURED or not np.isfinite(import_price + export_price).all():
         return None
-    import_price, export_price = tariff_prices(home.site.tariff, prices)
     import_wh, export_wh = _grid_energy(steps)
     soc = steps.flows.soc_percent[np.isfinite(steps.flows.soc_percent)]
     has_battery = home.site.battery is not None and len(soc) > 0

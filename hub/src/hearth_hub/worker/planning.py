@@ -61,7 +61,7 @@ async def plan_home(connection: Connection, home: Home, now_s: float) -> Planned
     """Make and store a plan.
 
     Returns:
-        The plan; None where no price of the home's zone is known.
+        The plan; None where the home's prices depend on its zone's, and none of those is known.
 
     Raises:
         PlanError: The inputs cannot be planned with.
@@ -70,11 +70,13 @@ async def plan_home(connection: Connection, home: Home, now_s: float) -> Planned
         return None
     start_s = now_s // STEP_S * STEP_S
     known = await _known_prices(connection, home.site.price_zone, start_s)
-    if not np.isfinite(known).any():
-        return None
     before = _PRICE_DAYS * _DAY_AHEAD_STEPS
-    prices = extend_prices(known, start_s - before * STEP_S, STEP_S, before + HORIZON_STEPS)[before:]
-    import_price, export_price = tariff_prices(home.site.tariff, prices)
+    prices = np.full(HORIZON_STEPS, np.nan)
+    if np.isfinite(known).any():
+        prices = extend_prices(known, start_s - before * STEP_S, STEP_S, before + HORIZON_STEPS)[before:]
+    import_price, export_price = tariff_prices(home.site, start_s, STEP_S, prices)
+    if not np.isfinite(import_price + export_price).all():
+        return None
     outlook = await look_ahead(connection, home, now_s)
     inputs = PlanInputs(
         start_s=start_s,
