@@ -311,7 +311,9 @@ class Joint:
         self.programme.rows([*self.dimmable, (over, -1.0)], upper=most)
 
     def _add_demand_charge(self, charge: DemandCharge) -> None:
-        inside = np.flatnonzero(self.problem.presence(charge.from_s, charge.until_s) > 0)
+        presence = self.problem.presence
+        counts = [presence(span.from_s, span.until_s) > 0 for span in charge.windows] or [np.ones(self.n, np.bool_)]
+        inside = np.flatnonzero((presence(charge.from_s, charge.until_s) > 0) & np.any(counts, axis=0))
         if not len(inside):
             return
         peak = self.programme.columns(1, lower=charge.incurred_kw)

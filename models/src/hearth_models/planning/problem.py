@@ -50,12 +50,21 @@ class Site(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
         return self.fuse_a * VOLT
 
 
+class Span(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """A part of the plan."""
+
+    from_s: float
+    until_s: float
+
+
 class DemandCharge(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """A price for the highest mean import of any step in a window, beyond what the month has seen already."""
 
     eur_per_kw: Number
     from_s: float = 0.0
     until_s: float | None = None
+    windows: list[Span] = []
+    """Where between the two it counts; all of them form one peak. Everywhere when empty."""
     incurred_kw: Number = 0.0
 
 
@@ -270,6 +279,11 @@ def _check_parts(problem: Problem) -> None:
     shares = problem.site.load_phase_shares
     if shares is not None and (len(shares) != problem.site.phases or sum(shares) <= 0):
         raise PlanError(f"site.load_phase_shares: {shares} must be {problem.site.phases} shares, not all 0")
+    for number, charge in enumerate(problem.demand_charges):
+        for place, span in enumerate(charge.windows):
+            if span.until_s <= span.from_s:
+                where = f"demand_charges[{number}].windows[{place}].until_s"
+                raise PlanError(f"{where}: {span.until_s} is not after from_s {span.from_s}")
     for number, battery in enumerate(problem.batteries):
         if battery.min_soc_percent >= battery.max_soc_percent:
             band = f"{battery.min_soc_percent}..{battery.max_soc_percent}"
