@@ -6,25 +6,12 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
+from tests.unit.models.tariffs_help import BERLIN, steps, tariff_of
 
-from hearth_core.config import parse_yaml
 from hearth_core.errors import ConfigError
 from hearth_core.tariff import ExportKind, Tariff
 from hearth_models.arrays import FloatArray
-from hearth_models.tariffs import SoFar, prices, read_tariff
-from hearth_models.tariffs.prices import TariffError
-
-BERLIN = "Europe/Berlin"
-
-
-def steps(local: str, n: int, step_s: int = 3600, timezone: str = BERLIN) -> FloatArray:
-    """Return beginnings of steps from a local time on."""
-    start_s = datetime.fromisoformat(local).replace(tzinfo=ZoneInfo(timezone)).timestamp()
-    return start_s + step_s * np.arange(n, dtype=np.float64)
-
-
-def tariff_of(text: str) -> Tariff:
-    return parse_yaml(text, "tariff.yaml", Tariff)
+from hearth_models.tariffs import SoFar, TariffError, prices, read_tariff
 
 
 def flat(at_s: FloatArray, price: float = 0.0) -> FloatArray:

@@ -1,0 +1,38 @@
+"""What a month has seen, from its readings."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hearth_core.tariff import Tariff
+from hearth_models.tariffs.local import LocalTime, period_of
+from hearth_models.tariffs.metered import Metered
+from hearth_models.tariffs.so_far import SoFar
+
+
+def seen(tariff: Tariff, metered: Metered, now_s: float, timezone: str) -> SoFar:
+    """Return what the month and the net metering period that ``now_s`` lies in have seen before it.
+
+    Args:
+        tariff: The tariff.
+        metered: Readings that reach back to the start of the period, or as far as there are any.
+        now_s: Where the next step begins; later readings are not looked at [s].
+        timezone: The home's.
+    """
+    local = metered.local
+    month = LocalTime.of(np.array([now_s]), timezone).month
+    is_past = local.at_s < now_s
+    in_month = is_past & (local.month == month[0])
+    in_period = in_month
+    if tariff.net_metering is not None:
+        in_period = is_past & (local.period(tariff.net_metering) == period_of(month, tariff.net_metering)[0])
+    credit = metered.credit_eur_per_kwh * (1 + tariff.vat_percent / 100)
+    gain = metered.export_kwh * (credit - metered.feed_in.eur_per_kwh)
+    return SoFar(
+        month_import_kwh=float(metered.import_kwh[in_month].sum()),
+        month_export_kwh=float(metered.export_kwh[in_month].sum()),
+        period_import_kwh=float(metered.import_kwh[in_period].sum()),
+        period_export_kwh=float(metered.export_kwh[in_period].sum()),
+        period_gain_eur=float(gain[in_period].sum()),
+        peaks_kw=tuple(metered.peak_kw(demand, in_month) for demand in tariff.demand),
+    )
