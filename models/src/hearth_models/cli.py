@@ -9,7 +9,7 @@ import time
 import zlib
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -22,12 +22,15 @@ from hearth_core.errors import ConfigError, PermanentError
 from hearth_core.messages import Target
 from hearth_core.tariff import ExportKind, Tariff
 from hearth_models.battery import Battery
+from hearth_models.commands.bill import bill
 from hearth_models.features import Place
 from hearth_models.series import read_columns, read_prices
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=__doc__)
 _OPTIONS = "the command line"
 _BATTERY = re.compile(r"(?P<kwh>[0-9.]+)\s*kWh/(?P<kw>[0-9.]+)\s*kW", re.IGNORECASE)
+
+app.command()(bill)
 
 HomeFile = Annotated[
     Path, typer.Option("--home", help="Recorded home: CSV(.gz) with timestamp_utc, load_w, pv_w at one step.")
@@ -144,11 +147,15 @@ def plan(
 
 
 @app.command()
-def schema() -> None:
-    """Print the JSON Schema of the problem that `plan` reads."""
+def schema(
+    of: Annotated[
+        Literal["problem", "tariff"], typer.Argument(help="What `plan` reads, or what `bill` reads.")
+    ] = "problem",
+) -> None:
+    """Print the JSON Schema of a file that these commands read."""
     from hearth_models.planning.problem import problem_schema
 
-    typer.echo(_pretty(problem_schema()))
+    typer.echo(_pretty(msgspec.json.schema(Tariff) if of == "tariff" else problem_schema()))
 
 
 @app.command()

@@ -1,0 +1,1 @@
+"""Commands of ``hearth-models`` that have a module of their own."""
