@@ -34,6 +34,13 @@ def test_there_are_examples_of_six_kinds() -> None:
     assert len(EXAMPLES) == 6
 
 
+def test_the_tariff_in_the_documentation_is_read(tmp_path: Path) -> None:
+    text = (DOCS / "tariffs.md").read_text()
+    block = next(part for part in text.split("\n\n") if part.startswith("    name:"))
+    (tmp_path / "tariff.yaml").write_text(block)
+    assert len(read_tariff(tmp_path / "tariff.yaml").fees[0].windows) == 2
+
+
 def test_module_3_has_the_prices_a_hand_computes() -> None:
     """Q1, 18:00: (0.08 + 0.018 + 0.1275 + 0.0166 + 0.0157 + 0.0205) * 1.19 = 0.331177; in Q3 with 0.0850: 0.280602."""
     tariff = read_tariff(DOCS / "tariffs" / "german-day-ahead.yaml")
