@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import math
 import queue
@@ -42,15 +43,19 @@ from hearth_core.messages import (
 from hearth_core.points import DeviceKind
 from hearth_core.signing import unseal
 from hearth_core.site import BatteryFacts, Limits, Site
-from hearth_core.tariff import ExportKind, Tariff
+from hearth_core.tariff import ExportKind, ImportKind, Tariff
+from hearth_core.windows import PricedWindow
 from hearth_hub.accounts.service import reconcile
 from hearth_hub.app import create_app
 from hearth_hub.database.pool import new_pool
+from hearth_hub.homes.repository import Home
 from hearth_hub.homes.service import get_home
 from hearth_hub.ingest.service import Incoming, Ingest, open_message
 from hearth_hub.mqtt import Broker
 from hearth_hub.plans import repository as plans
 from hearth_hub.plans import service as plan_service
+from hearth_hub.prices import repository as prices
+from hearth_hub.prices.service import price_now
 from hearth_hub.prices.source import PricePoint, published_at
 from hearth_hub.readings.live import live
 from hearth_hub.readings.roll_up import RollUp
@@ -59,7 +64,7 @@ from hearth_hub.report.service import report
 from hearth_hub.savings import repository as ledger
 from hearth_hub.savings.repository import DayRow
 from hearth_hub.savings.service import rule_is_better
-from hearth_hub.worker.planning import look_ahead
+from hearth_hub.worker.planning import look_ahead, plan_home
 from hearth_hub.worker.process import Worker
 from hearth_hub.worker.publisher import Publisher
 
@@ -544,6 +549,43 @@ def forecast(issued_ms: int, model: str, steps: int = 192) -> Forecast:
         for target in Target
     ]
     return Forecast(issued_ms=issued_ms, start_ms=issued_ms, step_s=900, series=series)
+
+
+def with_tariff(home: Home, tariff: Tariff) -> Home:
+    assert home.site is not None
+    return dataclasses.replace(home, site=msgspec.structs.replace(home.site, tariff=tariff))
+
+
+async def test_a_home_with_a_fixed_tariff_needs_no_market_to_be_planned(seeded: str) -> None:
+    """By day 0.30 EUR/kWh, from 22:00 to 06:00 local time (20:00 to 04:00 UTC) 0.20."""
+    night = PricedWindow(hours=("22:00-06:00",), eur_per_kwh=0.20)
+    tariff = Tariff(import_kind=ImportKind.TIME_OF_USE, import_eur_per_kwh=0.30, import_windows=(night,))
+    async with new_pool(seeded) as pool, pool.connection() as connection:
+        home = await get_home(connection, "anna")
+        assert await plan_home(connection, home, NOW_S) is None, "this one depends on the market"
+        home = with_tariff(home, tariff)
+        assert await price_now(connection, home, NOW) == (0.30, 0.0)
+        planned = await plan_home(connection, home, NOW_S)
+    assert planned is not None
+    for slot in planned.plan.slots:
+        hour = datetime.fromtimestamp(slot.start_ms / 1000, tz=UTC).hour
+        assert slot.import_eur_per_kwh == (0.20 if hour >= 20 or hour < 4 else 0.30)
+
+
+async def test_the_price_of_now_is_the_mean_that_is_billed(seeded: str) -> None:
+    """Quarter hours of 0.10, 0.20, 0.30 and 0.60 are billed as an hour of 0.30."""
+    async with new_pool(seeded) as pool, pool.connection() as connection:
+        points = [
+            PricePoint(NOW + timedelta(minutes=15 * number), 900, price, published_at(NOW))
+            for number, price in enumerate((0.10, 0.20, 0.30, 0.60))
+        ]
+        await prices.store(connection, "NL", points)
+        home = await get_home(connection, "anna")
+        at = NOW + timedelta(minutes=50)
+        hourly, quarterly = with_tariff(home, Tariff(market_step_min=60)), with_tariff(home, Tariff())
+        assert await price_now(connection, hourly, at) == (0.30, 0.0)
+        assert await price_now(connection, quarterly, at) == (0.60, 0.0)
+        assert await price_now(connection, quarterly, NOW + timedelta(hours=1)) == (None, 0.0)
 
 
 async def test_the_agents_learned_forecast_is_used_while_it_is_young(seeded: str) -> None:
