@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -82,13 +83,20 @@ def test_a_grid_limit_below_the_demand_is_exceeded_and_said_to_be() -> None:
         ({"time_series": {"dt": [3600], "gt": [1], "ft": [1, 2], "p_N": [1], "p_E": [1]}}, "time_series.ft"),
         ({"time_series": {"dt": [], "gt": [], "ft": [], "p_N": [], "p_E": []}}, "time_series.gt"),
         ({"batteries": []}, "batteries"),
+        ({"batteries": [{"s_min": 0}]}, "batteries[0].s_max"),
         ({"eta_c": 0}, "eta_c"),
         ({"strategy": {"charging_strategy": "wild"}}, "strategy.charging_strategy"),
     ],
 )
 def test_nonsense_is_refused_with_its_field(change: dict[str, Any], named: str) -> None:
-    with pytest.raises(PlanError, match=named.replace(".", r"\.")):
+    with pytest.raises(PlanError, match=f"^{re.escape(named)}: "):
         read_request(json.dumps(small(**change)).encode())
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"\xff", b'{"eta_c": "\xff"}', b"[" * 100_000])
+def test_what_is_no_request_at_all_is_refused(text: bytes) -> None:
+    with pytest.raises(PlanError, match=r"^request: "):
+        read_request(text)
 
 
 @pytest.mark.parametrize(("field", "value"), [("s_initial", 6000), ("c_min", 3000), ("s_min", 5500), ("s_goal", [1.0])])

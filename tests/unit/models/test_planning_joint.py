@@ -230,10 +230,14 @@ def test_negative_prices_and_dear_feed_in_tempt_nobody_to_cheat() -> None:
     ("change", "named"),
     [
         ({"load_w": [1.0]}, "load_w"),
-        ({"steps_s": [0.0] * 4}, "steps_s"),
+        ({"steps_s": [0.0] * 4}, r"steps_s\[0\]"),
         ({"start": "soon"}, "start"),
         ({"start": "2026-01-15T18:00:00"}, "start"),
-        ({"batteries": [battery(capacity_wh=-1.0)]}, "capacity_wh"),
+        ({"batteries": [battery(capacity_wh=-1.0)]}, r"batteries\[0\].capacity_wh"),
+        ({"batteries": [{"name": "store"}]}, r"batteries\[0\].capacity_wh"),
+        ({"batteries": [battery(name=f"b{n}") for n in range(33)]}, "batteries"),
+        ({"cars": [car(wheels=4)]}, r"cars\[0\].wheels"),
+        ({"x" * 1000: 1}, "x{100}"),
         ({"cars": [car(arrives_s=7200.0, departs_s=3600.0)]}, r"cars\[0\].departs_s"),
         ({"cars": [car(target_wh=90_000.0)]}, r"cars\[0\].target_wh"),
         ({"pv": [{"name": "a", "power_w": [1.0] * 4}, {"name": "a", "power_w": [1.0] * 4}]}, r"pv\[1\].name"),
@@ -243,8 +247,14 @@ def test_negative_prices_and_dear_feed_in_tempt_nobody_to_cheat() -> None:
     ],
 )
 def test_nonsense_is_refused_with_its_field(change: dict[str, Any], named: str) -> None:
-    with pytest.raises(PlanError, match=named):
+    with pytest.raises(PlanError, match=f"^{named}: "):
         problem(**change)
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"\xff", b'{"start": "\xff"}', b"[" * 100_000])
+def test_what_is_no_problem_at_all_is_refused(text: bytes) -> None:
+    with pytest.raises(PlanError, match=r"^problem: "):
+        read_problem(text)
 
 
 def test_no_number_is_refused_with_its_field() -> None:

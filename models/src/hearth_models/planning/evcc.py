@@ -19,7 +19,7 @@ from msgspec import Meta
 
 from hearth_models.arrays import FloatArray
 from hearth_models.planning.evcc_model import EvccModel
-from hearth_models.planning.inputs import PlanError
+from hearth_models.planning.inputs import UNREADABLE, PlanError
 from hearth_models.planning.milp import TIME_LIMIT_S
 
 CHARGING_STRATEGIES = (
@@ -115,8 +115,8 @@ def read_request(text: bytes) -> EvccRequest:
         if isinstance(raw, dict) and "request" in raw:
             raw = raw["request"]
         request = msgspec.convert(raw, EvccRequest)
-    except msgspec.MsgspecError as error:
-        raise PlanError(f"request: {error}") from error
+    except UNREADABLE as error:
+        raise PlanError.unreadable(error, "request") from error
     _check(request)
     return request
 

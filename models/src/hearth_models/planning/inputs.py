@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from hearth_core.errors import PermanentError
@@ -13,10 +15,29 @@ from hearth_models.battery import Battery
 from hearth_models.forecasting import Quantiles
 
 VOLT = 230.0
+_PLACED = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<place>.*)`)?", re.DOTALL)
+_FIELD = re.compile(r"Object (?:missing required|contains unknown) field `(?P<name>.*)`", re.DOTALL)
+_LONGEST_NAME, _LONGEST_TEXT = 100, 200
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for a text that is no JSON, nested too deeply, or of another form."""
 
 
 class PlanError(PermanentError):
-    """An input no plan can be made from; names the field."""
+    """An input no plan can be made from; its text is ``field: what is wrong``."""
+
+    @classmethod
+    def unreadable(cls, error: Exception, whole: str) -> PlanError:
+        """Return what could not be read, its field in front.
+
+        Args:
+            error: Names the place at the end, or not at all.
+            whole: What the text is as a whole, for when no field can be named.
+        """
+        told = _PLACED.fullmatch(str(error))
+        what, place = (told["what"], told["place"] or "") if told else (str(error), "")
+        if field := _FIELD.fullmatch(what):
+            place = f"{place}.{field['name']}" if place else field["name"]
+        return cls(f"{place[:_LONGEST_NAME] or whole}: {what[:_LONGEST_TEXT]}")
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,11 @@ import numpy as np
 from msgspec import Meta
 
 from hearth_models.arrays import FloatArray
-from hearth_models.planning.inputs import VOLT, PlanError
+from hearth_models.planning.inputs import UNREADABLE, VOLT, PlanError
 
 MOST_STEPS = 1000
+MOST_PARTS = 32
+"""Of a kind, in one home."""
 _LONGEST_STEP_S = 6 * 3600.0
 
 Number = Annotated[float, Meta(ge=0)]
@@ -30,6 +32,7 @@ Share = Annotated[float, Meta(gt=0, le=1)]
 Phase = Annotated[int, Meta(ge=1, le=3)]
 Series = float | list[float]
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
+Few = Meta(max_length=MOST_PARTS)
 
 
 class Site(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -191,12 +194,12 @@ class Problem(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=T
     export_eur_per_kwh: list[float]
     load_w: list[float]
     site: Site = Site()
-    demand_charges: list[DemandCharge] = []
-    pv: list[Pv] = []
-    batteries: list[BatteryPart] = []
-    cars: list[Car] = []
-    heat: list[Heat] = []
-    appliances: list[Appliance] = []
+    demand_charges: Annotated[list[DemandCharge], Few] = []
+    pv: Annotated[list[Pv], Few] = []
+    batteries: Annotated[list[BatteryPart], Few] = []
+    cars: Annotated[list[Car], Few] = []
+    heat: Annotated[list[Heat], Few] = []
+    appliances: Annotated[list[Appliance], Few] = []
 
     @property
     def n_steps(self) -> int:
@@ -244,8 +247,8 @@ def read_problem(text: bytes) -> Problem:
     """
     try:
         problem = msgspec.json.decode(text, type=Problem)
-    except msgspec.MsgspecError as error:
-        raise PlanError(f"problem: {error}") from error
+    except UNREADABLE as error:
+        raise PlanError.unreadable(error, "problem") from error
     check(problem)
     return problem
 
