@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import psycopg_pool
@@ -23,6 +24,10 @@ from hearth_hub.errors import RequestError
 from hearth_hub.events.endpoints import router as events
 from hearth_hub.forecasts.endpoints import router as forecasts
 from hearth_hub.homes.endpoints import router as homes
+from hearth_hub.planner.endpoints import evcc
+from hearth_hub.planner.endpoints import router as planner
+from hearth_hub.planner.schemas import planning_schemas
+from hearth_hub.planner.service import Planner
 from hearth_hub.plans.endpoints import router as plans
 from hearth_hub.prices.endpoints import router as prices
 from hearth_hub.readings.endpoints import router as readings
@@ -40,26 +45,38 @@ in the project's folder and load this page again.</p>
 <a href="/docs">/docs</a>.</p></body></html>"""
 
 
-def create_app(database_url: str, clock: Clock, static: Path = STATIC) -> FastAPI:
+class _Hub(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        """Describe problems and plans too, which no endpoint's signature names."""
+        if self.openapi_schema is None:
+            super().openapi()["components"]["schemas"] |= planning_schemas()
+        return super().openapi()
+
+
+def create_app(database_url: str, clock: Clock, static: Path = STATIC, planning_token: str | None = None) -> FastAPI:
     """Return the application.
 
     Args:
         database_url: A migrated database.
         clock: The hub's time.
         static: The built dashboard.
+        planning_token: What callers of the planner must bring; None: nothing.
     """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with new_pool(database_url) as pool:
-            app.state.pool = pool
+            app.state.pool, app.state.planner = pool, Planner()
             yield
+            await app.state.planner.close()
 
-    app = FastAPI(title="Hearth hub", version="1", lifespan=lifespan)
-    app.state.clock = clock
+    app = _Hub(title="Hearth hub", version="1", lifespan=lifespan)
+    app.state.clock, app.state.planning_token = clock, planning_token
     app.state.closing = asyncio.Event()
-    for router in (system, homes, readings, prices, forecasts, plans, savings, events):
+    for router in (system, homes, readings, prices, forecasts, plans, savings, events, planner, evcc):
         app.include_router(router)
+    # evcc sends its sponsor's token as bearer and no other: ours stands in the address it is given
+    app.include_router(evcc, prefix="/evcc/{token}", include_in_schema=False)
     app.add_middleware(_NoStore)
     app.exception_handler(RequestError)(_refused)
     app.exception_handler(RequestValidationError)(_invalid)
@@ -98,7 +115,7 @@ class _NoStore:
 async def _refused(_: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, RequestError):
         raise error
-    return JSONResponse(error.as_json(), error.status)
+    return JSONResponse(error.as_json(), error.status, headers=error.headers)
 
 
 async def _invalid(_: Request, error: Exception) -> JSONResponse:

@@ -34,7 +34,8 @@ app = typer.Typer(
 Settings come from the environment: HEARTH_HUB_DATABASE_URL (unset = a PostgreSQL of its own), HEARTH_HUB_DATA_DIR
 (.data/hub), HEARTH_HUB_MQTT_URL (mqtt://127.0.0.1:1883), HEARTH_HUB_HOST, HEARTH_HUB_PORT (8000),
 HEARTH_HUB_PRICES_FILE, HEARTH_HUB_PRICES_ZONE (NL), HEARTH_HUB_RAW_DAYS (90: how long single readings are kept;
-0 = for ever), HEARTH_HUB_MINUTE_DAYS (400: the same for means of a minute; quarter-hours and days stay).
+0 = for ever), HEARTH_HUB_MINUTE_DAYS (400: the same for means of a minute; quarter-hours and days stay),
+HEARTH_HUB_PLANNING_TOKEN (who asks for plans must bring it; unset = anybody may ask).
 
 Example: `HEARTH_HUB_PRICES_FILE=prices.csv.gz hearth-hub run`""",
 )
@@ -90,7 +91,8 @@ def api() -> None:
     from hearth_hub.settings import load_settings
 
     settings = load_settings()
-    server = new_server(_given_database(settings), settings.host, settings.port, clock_from_environment())
+    token = settings.planning_token.get_secret_value() if settings.planning_token else None
+    server = new_server(_given_database(settings), settings.host, settings.port, clock_from_environment(), token)
     wait_for_supervisor()
     server.run()
 

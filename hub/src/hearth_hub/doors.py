@@ -10,7 +10,7 @@ from fastapi import Depends, Query, Request, Response
 
 from hearth_core.clock import Clock
 from hearth_hub.database.pool import Connection, Pool
-from hearth_hub.errors import RequestError
+from hearth_hub.errors import RequestError, TooLargeError
 
 _LONGEST_SPAN_MS = 400 * 86_400_000
 
@@ -39,6 +39,21 @@ class Span:
         if not start_ms < end_ms <= start_ms + _LONGEST_SPAN_MS:
             raise RequestError("end_ms", end_ms, "end_ms must be after start_ms, and at most 400 days after it")
         self.start_ms, self.end_ms = start_ms, end_ms
+
+
+async def read_body(request: Request, most_bytes: int) -> bytes:
+    """Return the body, of which no more is read than may be.
+
+    Raises:
+        TooLargeError: It is larger than ``most_bytes``.
+    """
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > most_bytes:
+            raise TooLargeError("body", None, f"the body is larger than {most_bytes} bytes")
+        parts.append(part)
+    return b"".join(parts)
 
 
 DbConnection = Annotated[Connection, Depends(_connection)]

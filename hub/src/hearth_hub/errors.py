@@ -9,6 +9,8 @@ class RequestError(PermanentError):
     """A request that cannot be answered; names the field, its value and what to do."""
 
     status = 422
+    retry_after_s: int | None = None
+    """When to try again; None: the same request would not be answered then either."""
 
     def __init__(self, field: str, value: object, message: str, remedy: str | None = None) -> None:
         self.field, self.value, self.remedy = field, value, remedy
@@ -19,8 +21,19 @@ class RequestError(PermanentError):
         error = {"field": self.field, "value": self.value, "message": str(self)}
         return {"error": error | ({"remedy": self.remedy} if self.remedy else {})}
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers of the answer."""
+        return {} if self.retry_after_s is None else {"Retry-After": str(self.retry_after_s)}
+
 
 class NotFoundError(RequestError):
     """What was asked for does not exist."""
 
     status = 404
+
+
+class TooLargeError(RequestError):
+    """The body is larger than what is read."""
+
+    status = 413

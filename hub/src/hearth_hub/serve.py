@@ -34,10 +34,12 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-def new_server(database_url: str, host: str, port: int, clock: Clock) -> uvicorn.Server:
+def new_server(
+    database_url: str, host: str, port: int, clock: Clock, planning_token: str | None = None
+) -> uvicorn.Server:
     """Return a server with everything loaded; its ``run`` answers HTTP until SIGTERM or SIGINT."""
     config = uvicorn.Config(
-        create_app(database_url, clock),
+        create_app(database_url, clock, planning_token=planning_token),
         host=host,
         port=port,
         ws="none",  # we have none, and loading the library for them takes a while

@@ -28,6 +28,8 @@ class Settings(BaseSettings):
     """``mqtt://host:port``, with ``?protocol=3.1.1`` for a broker that does not speak MQTT 5."""
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535)] = 8000
+    planning_token: Annotated[SecretStr | None, Field(min_length=16)] = None
+    """What callers of ``/api/plan`` and evcc must bring; unset = whoever reaches the port may ask."""
     prices_file: Path | None = None
     """Day-ahead prices: CSV (also .gz) with ``timestamp_utc,price_eur_per_mwh``."""
     prices_zone: str = "NL"
@@ -68,4 +70,5 @@ def load_settings() -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = "HEARTH_HUB_" + "_".join(str(part) for part in first["loc"]).upper()
-        raise ConfigError("environment", name, first["input"], first["msg"] + ".") from error
+        shown = "(hidden)" if name.endswith("_TOKEN") else first["input"]
+        raise ConfigError("environment", name, shown, first["msg"] + ".") from error

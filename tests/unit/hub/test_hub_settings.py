@@ -35,6 +35,14 @@ def test_a_wrong_port_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         load_settings()
 
 
+def test_a_planning_token_that_can_be_guessed_is_refused_without_showing_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEARTH_HUB_PLANNING_TOKEN", "letmein")
+    with pytest.raises(ConfigError, match="HEARTH_HUB_PLANNING_TOKEN") as refused:
+        load_settings()
+    assert "16 " in str(refused.value)
+    assert "letmein" not in str(refused.value)
+
+
 def test_the_signing_key_is_made_once_and_is_nobody_elses(tmp_path: Path) -> None:
     """A hub that made a new key at each start would be refused by every home."""
     key = load_key(tmp_path / "new")

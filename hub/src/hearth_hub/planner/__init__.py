@@ -1,0 +1,1 @@
+"""Plans on request: whoever brings a whole problem gets its plan."""
