@@ -58,7 +58,7 @@ faults: setup ## every fault at full length (39 minutes in two lanes: ARGS="--la
 bench-ingest: setup ## what a hub takes in beside the machine's limits (about 35 minutes); one JSON line
 	@$(BIN)/python tests/bench/bench_ingest.py $(ARGS)
 
-bench-plan: setup ## how long a plan takes, battery only and whole home; one JSON line
+bench-plan: setup ## how long a plan takes, battery only and whole home; one JSON line; beside EMHASS with ARGS="--emhass"
 	@$(BIN)/python tests/bench/bench_plan.py $(ARGS)
 
 bench-agent: setup ## what spool and uplink cost a home; one JSON line

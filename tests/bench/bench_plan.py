@@ -1,9 +1,10 @@
 """How long a plan takes: a whole home for two days in quarter hours, beside the small one with a battery only.
 
-    python tests/bench/bench_plan.py [--problems 1000]
+    python tests/bench/bench_plan.py [--problems 1000] [--emhass | --emhass-python PYTHON] [--emhass-homes 30]
 
 Prints progress on stderr and one JSON line on stdout. Every problem is another home: its prices, sun, load, car, room
-and appliances are drawn from a seed, so two runs ask the same questions.
+and appliances are drawn from a seed, so two runs ask the same questions. EMHASS is measured beside it when asked for:
+in an environment that is made in the user's cache (--emhass), or in one that has it (--emhass-python).
 """
 
 from __future__ import annotations
@@ -12,12 +13,17 @@ import argparse
 import json
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hearth_models.planning.joint_answer import Answer, plan_home
 from hearth_models.planning.problem import Problem, read_problem
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from tests.bench.bench_emhass import compare, emhass_python, table
 
 STEPS, STEP_S = 192, 900.0
 
@@ -131,13 +137,30 @@ def main() -> None:
     """Run what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--problems", type=int, default=1000)
+    parser.add_argument("--emhass", action="store_true", help="install EMHASS into the user's cache and measure it")
+    parser.add_argument("--emhass-python", type=Path, help="Python of an environment that has EMHASS")
+    parser.add_argument("--emhass-homes", type=int, default=30)
     options = parser.parse_args()
     rng = np.random.default_rng(2026)
-    line = {
+    line: dict[str, Any] = {
         "battery_only": measure("battery only", [small_home(rng) for _ in range(options.problems)]),
         "whole_home": measure("whole home", [whole_home(rng) for _ in range(options.problems)]),
     }
+    line["emhass"] = beside_emhass(options)
     print(json.dumps(line))
+
+
+def beside_emhass(options: argparse.Namespace) -> dict[str, Any]:
+    """Compare with EMHASS if that was asked for, and say why not otherwise."""
+    if not options.emhass and options.emhass_python is None:
+        missing = "not measured; --emhass installs it into an environment of its own"
+        print(f"EMHASS: {missing}", file=sys.stderr)
+        return {"missing": missing}
+    rng = np.random.default_rng(2026)
+    python = options.emhass_python or emhass_python()
+    found = compare(python, [small_home(rng) for _ in range(options.emhass_homes)])
+    print(table(found), file=sys.stderr)
+    return found
 
 
 if __name__ == "__main__":
