@@ -57,7 +57,7 @@ def default_home(given: dict[str, Any]) -> Home:
     return Home("2026-01-15T00:00:00", load_w, pv_w, buy, np.full(n_steps, _OFF_PEAK), _LIMIT_W, has_steady_load=True)
 
 
-def battery_home(given: dict[str, Any], *, has_loads: bool) -> Home:
+def battery_home(given: dict[str, Any], *, has_loads: bool = False, efficiency: float = 0.95) -> Home:
     """Return the small home of the other benchmark in half hours, with what can be moved or without."""
     return Home(
         "2026-01-15T18:00:00",
@@ -70,6 +70,7 @@ def battery_home(given: dict[str, Any], *, has_loads: bool) -> Home:
         has_sequences=has_loads,
         capacity_wh=given["batteries"][0]["capacity_wh"],
         soc_percent=given["batteries"][0]["soc_percent"],
+        efficiency=efficiency,
     )
 
 
@@ -81,7 +82,8 @@ def halved(quarters: list[float]) -> FloatArray:
 
 SETS: dict[str, Callable[[dict[str, Any]], Home]] = {
     "emhass_default": default_home,
-    "pv_battery": lambda given: battery_home(given, has_loads=False),
+    "pv_battery": battery_home,
+    "pv_battery_lossless": lambda given: battery_home(given, efficiency=1.0),
     "pv_battery_loads": lambda given: battery_home(given, has_loads=True),
 }
 
@@ -95,6 +97,7 @@ class Tally:
     warm_ms: list[float] = field(default_factory=list)
     hearth_eur: list[float] = field(default_factory=list)
     emhass_eur: list[float] = field(default_factory=list)
+    hearth_unproven: int = 0
     hearth_faults: int = 0
     emhass_faults: int = 0
     emhass_failed: int = 0
@@ -105,7 +108,12 @@ class Tally:
         dearer = ours - theirs
         return {
             "homes": len(self.hearth_ms),
-            "hearth": {**spread(self.hearth_ms), "faults": self.hearth_faults, "eur": mean(ours)},
+            "hearth": {
+                **spread(self.hearth_ms),
+                "not_proven": self.hearth_unproven,
+                "faults": self.hearth_faults,
+                "eur": mean(ours),
+            },
             "emhass_cold": spread(self.cold_ms),
             "emhass_warm": spread(self.warm_ms),
             "emhass": {"faults": self.emhass_faults, "failed": self.emhass_failed, "eur": mean(theirs)},
@@ -195,6 +203,7 @@ def meet(home: Home, emhass: Emhass, tally: Tally) -> None:
     answer = emhass.ask(home.for_emhass(ours.end_wh))
     tally.cold_ms.append(answer["cold_ms"])
     tally.warm_ms.append(answer["warm_ms"])
+    tally.hearth_unproven += not plan.is_proven
     tally.hearth_faults += bool(ours.faults)
     if answer["status"] not in {"Optimal", "Optimal_Inaccurate", "Optimal (Incumbent)"}:
         tally.emhass_failed += 1

@@ -1,7 +1,7 @@
 """Homes that Hearth and EMHASS can both plan, put in the words of each, and the referee of their plans.
 
 The referee shares no code with either planner. Its battery is EMHASS's: one efficiency in and one out, whatever the
-power. Hearth plans with losses that grow with power, so this is the other planner's ground.
+power. Hearth plans with losses that grow with power, so a battery with losses is EMHASS's ground; one without is level.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import numpy as np
 from hearth_models.arrays import FloatArray
 
 STEP_S = 1800
-EFFICIENCY = 0.95
 BATTERY_W = 5000.0
 LOWEST_PERCENT = 5.0
 VOLT = 230.0
@@ -42,6 +41,8 @@ class Home:
     has_sequences: bool = False
     capacity_wh: float = 0.0
     soc_percent: float = 0.0
+    efficiency: float = 0.95
+    """One way."""
 
     @property
     def n_steps(self) -> int:
@@ -72,7 +73,7 @@ class Home:
             "min_soc_percent": LOWEST_PERCENT,
             "max_charge_w": BATTERY_W,
             "max_discharge_w": BATTERY_W,
-            "efficiency": EFFICIENCY,
+            "efficiency": self.efficiency,
             "own_use_w": 0.0,
         }
         return {
@@ -125,9 +126,9 @@ class Home:
                 "battery_maximum_state_of_charge": 1.0,
                 # charging is limited at the AC terminals, discharging in the cells: both are BATTERY_W on the AC side
                 "battery_charge_power_max": BATTERY_W,
-                "battery_discharge_power_max": BATTERY_W / EFFICIENCY,
-                "battery_charge_efficiency": EFFICIENCY,
-                "battery_discharge_efficiency": EFFICIENCY,
+                "battery_discharge_power_max": BATTERY_W / self.efficiency,
+                "battery_charge_efficiency": self.efficiency,
+                "battery_discharge_efficiency": self.efficiency,
             }
         return config | self._emhass_loads()
 
@@ -198,10 +199,10 @@ def judge(home: Home, wanted: Schedule) -> Verdict:
     stored_wh = home.capacity_wh * home.soc_percent / 100
     done_w = np.zeros(home.n_steps)
     for step, power_w in enumerate(np.clip(wanted.battery_w, -BATTERY_W, BATTERY_W).tolist()):
-        most_out_w = max(stored_wh - low_wh, 0.0) * EFFICIENCY / hours
-        most_in_w = max(home.capacity_wh - stored_wh, 0.0) / EFFICIENCY / hours
+        most_out_w = max(stored_wh - low_wh, 0.0) * home.efficiency / hours
+        most_in_w = max(home.capacity_wh - stored_wh, 0.0) / home.efficiency / hours
         done_w[step] = min(max(power_w, -most_in_w), most_out_w)
-        moved_w = done_w[step] / EFFICIENCY if done_w[step] > 0 else done_w[step] * EFFICIENCY
+        moved_w = done_w[step] / home.efficiency if done_w[step] > 0 else done_w[step] * home.efficiency
         stored_wh -= moved_w * hours
     loads_w = sum(wanted.loads_w, np.zeros(home.n_steps))
     pv_w = home.pv_w - np.clip(wanted.curtailed_w, 0.0, home.pv_w)
