@@ -212,6 +212,8 @@ async def test_a_body_that_is_too_large_is_refused(client: httpx.AsyncClient, pa
     assert refused.json()["error"]["field"] == "body"
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(150)
 async def test_while_all_planners_work_others_are_served_and_too_many_are_sent_away(
     client: httpx.AsyncClient, api: tuple[str, int]
 ) -> None:
@@ -246,6 +248,8 @@ async def test_while_all_planners_work_others_are_served_and_too_many_are_sent_a
     assert len({one.content for one in given if one.status_code == 200}) == 1
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(150)
 async def test_a_planner_that_dies_costs_one_answer(client: httpx.AsyncClient, api: tuple[str, int]) -> None:
     asked = asyncio.create_task(client.post(SCHEDULE, json=LONG))
     await asyncio.sleep(1)  # it has begun to solve, or not: either way it is in the middle
@@ -259,6 +263,8 @@ async def test_a_planner_that_dies_costs_one_answer(client: httpx.AsyncClient, a
     assert (await client.post("/api/plan", json=home())).status_code == 200
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(150)
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_no_planner_outlives_the_api(postgres_server: EmbeddedPostgres, how: signal.Signals) -> None:
     port = free_port()
