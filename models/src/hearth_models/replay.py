@@ -35,6 +35,7 @@ from hearth_models.ledger import (
 from hearth_models.planning.inputs import PlanInputs, extend_prices
 from hearth_models.planning.plan import make_plan
 from hearth_models.planning.policy import decide
+from hearth_models.planning.scenarios import PAST_DAYS
 from hearth_models.planning.value import Market
 from hearth_models.series import Recorded
 from hearth_models.tariffs import prices as prices_of
@@ -48,7 +49,6 @@ _MEMORY_DAYS = 28
 _RETRAIN_DAYS = 28
 _TRAIN_AFTER_DAYS = 14
 _HISTORY_DAYS = 16
-_SCENARIO_DAYS = 10
 _PRICE_DAYS = 7
 _MARKET_ZONE = ZoneInfo("Europe/Brussels")
 
@@ -243,7 +243,7 @@ class _Life:
             battery=self.home.battery,
             soc_percent=self.home.battery.soc_percent(stored_wh),
             limits=self.home.limits,
-            recent_net_w=self._recent(step),
+            past_net_w=self._past(step),
         )
         return make_plan(inputs, "replay", step + 1, int(now_s * 1000), self.home.place.timezone)
 
@@ -256,7 +256,8 @@ class _Life:
         for piece in range(pieces):
             asked_w = net_w
             if plan is not None:
-                order = decide(plan, battery, self._at(step) + piece * piece_s, battery.soc_percent(stored_wh))
+                at_s = self._at(step) + piece * piece_s
+                order = decide(plan, battery, at_s, battery.soc_percent(stored_wh), net_w)
                 if order is not None:
                     asked_w = min(max(net_w, order.lowest_w), order.highest_w)
             stored_wh, delivered_w = battery.run(stored_wh, asked_w, piece_s)
@@ -318,15 +319,11 @@ class _Life:
         model = self.models.get(target)
         return seasonal_naive(history, self._at(step), n) if model is None else model.forecast(history, self._at(step))
 
-    def _recent(self, step: int) -> FloatArray | None:
-        per_day = _DAY_S // self.step_s
-        midnight = int(self._at(step) // _DAY_S * _DAY_S)
-        end = round((midnight - self.origin_s) / self.step_s)
-        days = min(_SCENARIO_DAYS, max(0, end) // per_day)
-        if days == 0:
-            return None
-        part = slice(end - days * per_day, end)
-        return (self.load_w[part] - self.pv_w[part]).reshape(days, per_day)
+    def _past(self, step: int) -> FloatArray:
+        here = self.first + step
+        oldest = max(0, here - PAST_DAYS * _DAY_S // self.step_s)
+        past: FloatArray = self.load_w[oldest:here] - self.pv_w[oldest:here]
+        return past
 
 
 def _published_until_s(now_s: float) -> float:

@@ -178,7 +178,8 @@ def test_a_home_without_a_battery_gets_a_plan_too() -> None:
         ({"soc_percent": float("nan")}, "soc_percent"),
         ({"soc_percent": 130.0}, "soc_percent"),
         ({"step_s": 7}, "step_s"),
-        ({"recent_net_w": np.zeros((3, 24))}, "recent_net_w"),
+        ({"past_net_w": np.zeros((3, 24))}, "past_net_w"),
+        ({"given_w": np.zeros(3)}, "given_w"),
     ],
 )
 def test_nonsense_is_refused_by_name(change: dict[str, Any], field: str) -> None:

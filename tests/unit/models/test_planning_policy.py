@@ -131,3 +131,37 @@ def test_at_the_edges_of_the_band_the_slope_inside_counts() -> None:
         order = decide(plan(0.2, 0.3, 0.08), BATTERY, 100.0, soc)
         assert order is not None
         assert order.mode is Mode.SELF_CONSUMPTION
+
+
+def test_a_very_small_load_is_left_to_the_grid() -> None:
+    """The electronics of a 4 kW inverter eat what covering 40 W would save; 2 kW are worth covering."""
+    worth = Worth(0.2, 0.2)
+    assert choose(worth, 0.25, 0.08, BATTERY, 40.0).mode is Mode.ABSORB_SURPLUS
+    assert choose(worth, 0.25, 0.08, BATTERY, 2_000.0).mode is Mode.SELF_CONSUMPTION
+    assert choose(worth, 0.25, 0.08, BATTERY).mode is Mode.SELF_CONSUMPTION
+
+
+@given(worths, money, money, st.floats(-8_000, 8_000))
+def test_no_other_mode_earns_more_than_a_margin_beyond_the_chosen_one(
+    worth: float, buys: float, sells: float, net_w: float
+) -> None:
+    """Every interval is lived for an hour with the present net load and valued from the physics alone."""
+    if sells > buys:
+        buys, sells = sells, buys
+    margin = 0.0101 * max(abs(buys), abs(sells))
+
+    def earns(low_w: float, high_w: float) -> tuple[float, float]:
+        power_w = min(max(net_w, low_w), high_w)
+        grid_w = net_w - power_w
+        money_eur = -(grid_w * buys if grid_w > 0 else grid_w * sells)
+        return (money_eur - BATTERY.cell_power_w(power_w) * worth) / 1000, power_w
+
+    choice = choose(Worth(worth, worth), buys, sells, BATTERY, net_w)
+    chosen, chosen_w = earns(*interval(choice.mode, choice.power_w, BATTERY))
+    for mode in Mode:
+        if mode is Mode.EXPORT and sells <= 0:
+            continue
+        for share in (0.25, 0.5, 0.75, 1.0):
+            full_w = BATTERY.max_charge_w if mode is Mode.CHARGE_FROM_GRID else BATTERY.max_discharge_w
+            other, other_w = earns(*interval(mode, share * full_w, BATTERY))
+            assert other <= chosen + margin * (abs(other_w - chosen_w) + abs(chosen_w) + 1) / 1000 + 1e-9

@@ -151,21 +151,50 @@ def test_what_is_left_at_the_end_is_worth_later_prices() -> None:
     assert 0.05 < sunny.end_eur_per_kwh < 0.25
 
 
-def test_scenarios_keep_the_mean_and_hang_together() -> None:
-    def forecast(level: float) -> Quantiles:
-        return Quantiles(0.0, 3_600, np.full(48, level * 0.5), np.full(48, level), np.full(48, level * 2))
+def _forecast(level: float) -> Quantiles:
+    return Quantiles(0.0, 3_600, np.full(48, level * 0.5), np.full(48, level), np.full(48, level * 2))
 
-    load, pv = forecast(800.0), forecast(300.0)
-    days = np.linspace(-1_000, 1_000, 10)[:, None] + np.random.default_rng(1).normal(0, 50, (10, 24))
-    scenarios = net_scenarios(load, pv, days, 6 * 3_600.0)
-    assert scenarios.shape == (10, 48)
-    np.testing.assert_allclose(scenarios.mean(axis=0), load.mean_w - pv.mean_w, rtol=1e-6)
-    # the day that was lowest all day is the lowest scenario at nearly every step
-    assert (np.argmin(scenarios, axis=0) == 0).mean() > 0.9
-    gappy = days.copy()
-    gappy[3, 5] = np.nan
-    assert np.isfinite(net_scenarios(load, pv, gappy, 0.0)).all()
-    assert net_scenarios(load, pv, None, 0.0).shape[1] == 48
+
+def test_scenarios_are_what_followed_upon_days_like_the_last() -> None:
+    """A loud evening was always followed by a bright day, a quiet one by a dull day: 60 days drawn by a coin."""
+    is_loud = np.random.default_rng(3).random(60) < 0.5
+    noon = np.where(np.concatenate([[False], is_loud[:-1]]), -3_000.0, 300.0)
+    days = [[500.0] * 8 + [sun] * 8 + [400.0 + 2_000 * loud] * 8 for sun, loud in zip(noon, is_loud, strict=True)]
+    past = np.array(days).ravel()
+    for loud, expected in ((True, -3_000.0), (False, 300.0)):
+        last = np.flatnonzero(is_loud == loud)[-1]
+        followed = net_scenarios(_forecast(0.0), _forecast(0.0), past[: (last + 1) * 24])
+        # moved by 0.3 of the distance to the forecast, which says 0
+        np.testing.assert_allclose(followed[:, 10:16].mean(), 0.7 * expected, rtol=0.02)
+
+
+def test_the_present_difference_moves_the_next_hours_and_fades() -> None:
+    past = np.tile(np.full(24, 400.0), 20)
+    usual = net_scenarios(_forecast(400.0), _forecast(0.0), past)
+    past[-1] = 2_400.0
+    moved = net_scenarios(_forecast(400.0), _forecast(0.0), past) - usual
+    assert 0.3 * 2_000 < moved[:, 0].mean() < 2_000
+    assert (np.diff(moved.mean(axis=0)[:23]) < 0).all()
+    assert abs(moved[:, 20].mean()) < 5
+
+
+def test_without_a_week_of_past_the_scenarios_spread_around_the_forecast() -> None:
+    load, pv = _forecast(800.0), _forecast(300.0)
+    for past in (None, np.zeros(24 * 6), np.full(24 * 30, np.nan)):
+        scenarios = net_scenarios(load, pv, past)
+        np.testing.assert_allclose(scenarios.mean(axis=0), load.mean_w - pv.mean_w, rtol=1e-6)
+        assert (np.diff(scenarios, axis=0) > 0).all()
+
+
+@given(st.integers(7, 70), st.integers(0, 23), st.integers(0, 2**32 - 1))
+def test_scenarios_never_read_what_is_missing_or_not_yet_there(days: int, more: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    past = random.normal(500, 800, days * 24 + more)
+    past[random.random(len(past)) < 0.2] = np.nan
+    scenarios = net_scenarios(_forecast(500.0), _forecast(0.0), past)
+    assert scenarios.shape[1] == 48
+    assert np.isfinite(scenarios).all()
+    assert np.array_equal(scenarios, net_scenarios(_forecast(500.0), _forecast(0.0), past.copy()))
 
 
 def test_unknown_prices_are_the_mean_of_the_last_days() -> None:

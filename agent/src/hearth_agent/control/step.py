@@ -77,7 +77,8 @@ def _planned(battery: Battery, measured: Measurements, plan: Plan | None, at_s: 
     """Return the plan's order for the instant; None where there is none, or the meter that guards it is missing."""
     if plan is None or measured.soc_percent is None or measured.grid_w is None:
         return None
-    decided = decide(plan, battery, at_s, measured.soc_percent)
+    net_w = None if measured.battery_w is None else measured.grid_w + measured.battery_w
+    decided = decide(plan, battery, at_s, measured.soc_percent, net_w)
     if decided is None:
         return None
     low, high = decided.lowest_w, decided.highest_w

@@ -26,13 +26,12 @@ from hearth_models.battery import Battery
 from hearth_models.forecasting import HORIZON_STEPS, History, Quantiles, seasonal_naive
 from hearth_models.planning.inputs import PlanInputs, extend_prices
 from hearth_models.planning.plan import make_plan
+from hearth_models.planning.scenarios import PAST_DAYS
 
 logger = logging.getLogger(__name__)
 
 STEP_S = 900
 _OLDEST_FORECAST_S = 3600.0
-_HISTORY_DAYS = 16
-_RECENT_DAYS = 14
 _PRICE_DAYS = 7
 _DAY_AHEAD_STEPS = 96
 
@@ -53,7 +52,7 @@ class Outlook:
     pv: Quantiles
     naive_load: Quantiles
     naive_pv: Quantiles
-    recent_net_w: FloatArray
+    past_net_w: FloatArray
     from_agent: bool
 
 
@@ -88,7 +87,7 @@ async def plan_home(connection: Connection, home: Home, now_s: float) -> Planned
         battery=Battery.from_facts(home.site.battery) if home.site.battery else None,
         soc_percent=await _charge(connection, home),
         limits=home.site.limits,
-        recent_net_w=outlook.recent_net_w,
+        past_net_w=outlook.past_net_w,
     )
     previous = await plans.latest_version(connection, home.id) or 0
     # never below the clock: a hub that lost its database must not number its plans anew, agents would refuse them
@@ -103,7 +102,7 @@ async def plan_home(connection: Connection, home: Home, now_s: float) -> Planned
 
 async def look_ahead(connection: Connection, home: Home, now_s: float) -> Outlook:
     """Return what is expected: the agent's learned forecast while it is young, else the seasonal-naive one."""
-    load_history, pv_history = await history(connection, home, now_s, _HISTORY_DAYS)
+    load_history, pv_history = await history(connection, home, now_s, PAST_DAYS)
     naive_load = seasonal_naive(load_history, now_s, HORIZON_STEPS)
     naive_pv = seasonal_naive(pv_history, now_s, HORIZON_STEPS) if _measured(pv_history) else _nothing(naive_load)
     forecast = await forecasts.latest(connection, home.id)
@@ -116,7 +115,7 @@ async def look_ahead(connection: Connection, home: Home, now_s: float) -> Outloo
             from_agent = load is not naive_load
         if Target.PV in series:
             pv = _aligned(forecast, series[Target.PV], naive_pv)
-    return Outlook(load, pv, naive_load, naive_pv, _recent_net(load_history, pv_history), from_agent)
+    return Outlook(load, pv, naive_load, naive_pv, _past_net(load_history, pv_history), from_agent)
 
 
 def _aligned(forecast: Forecast, series: ForecastSeries, naive: Quantiles) -> Quantiles:
@@ -149,13 +148,10 @@ def _nothing(like: Quantiles) -> Quantiles:
     return Quantiles(like.start_s, like.step_s, zero, zero, zero)
 
 
-def _recent_net(load: History, pv: History) -> FloatArray:
-    """Return the net load of the last whole UTC days, shape (days, 96) [W]."""
-    net_w = load.power_w - np.where(np.isnan(pv.power_w), 0.0, pv.power_w)
-    end_s = load.start_s + len(net_w) * STEP_S
-    after_midnight = int(end_s % 86_400 // STEP_S)
-    whole = net_w[: len(net_w) - after_midnight][-_RECENT_DAYS * _DAY_AHEAD_STEPS :]
-    return whole.reshape(-1, _DAY_AHEAD_STEPS)
+def _past_net(load: History, pv: History) -> FloatArray:
+    """Return the net load up to now, shape (n,) [W]."""
+    net: FloatArray = load.power_w - np.where(np.isnan(pv.power_w), 0.0, pv.power_w)
+    return net
 
 
 async def _known_prices(connection: Connection, zone: str, start_s: float) -> FloatArray:

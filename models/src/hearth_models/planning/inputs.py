@@ -58,8 +58,10 @@ class PlanInputs:
     battery: Battery | None
     soc_percent: float
     limits: Limits
-    recent_net_w: FloatArray | None = None
-    """Net load of the last days, shape (days, steps per day), each row beginning at UTC midnight; NaN where missing."""
+    past_net_w: FloatArray | None = None
+    """Net load of the last days, the last value just before ``start_s``, shape (n_past,) [W]; NaN where missing."""
+    given_w: FloatArray | None = None
+    """What cars, heat and appliances will draw beside the forecast load, as planned for them [W]."""
 
     def __post_init__(self) -> None:
         n_steps = len(self.import_eur_per_kwh)
@@ -80,9 +82,11 @@ class PlanInputs:
                 _check(f"{target}.{name}", getattr(forecast, name), n_steps)
         if self.battery is not None and not 0 <= self.soc_percent <= 100:
             raise PlanError(f"soc_percent: {self.soc_percent!r} must be within 0..100")
-        recent = self.recent_net_w
-        if recent is not None and (recent.ndim != 2 or recent.shape[1] != 86_400 // self.step_s):
-            raise PlanError(f"recent_net_w: shape {recent.shape} must be (days, {86_400 // self.step_s})")
+        past = self.past_net_w
+        if past is not None and (past.ndim != 1 or np.isinf(past).any()):
+            raise PlanError(f"past_net_w: shape {past.shape} must have one dimension and finite values")
+        if self.given_w is not None:
+            _check("given_w", self.given_w, n_steps)
 
     @property
     def n_steps(self) -> int:
@@ -93,7 +97,7 @@ class PlanInputs:
     def net_w(self) -> FloatArray:
         """Mean net load, load minus PV, of each step [W]: energy and money follow the mean, not the median."""
         net: FloatArray = self.load.mean_w - self.pv.mean_w
-        return net
+        return net if self.given_w is None else net + self.given_w
 
     @property
     def import_limit_w(self) -> float:

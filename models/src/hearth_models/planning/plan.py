@@ -78,7 +78,9 @@ def make_plan(inputs: PlanInputs, home: str, version: int, issued_ms: int, timez
         reasons, headline = ["there is no battery to plan for"] * n, "There is no battery to plan for."
     else:
         stored_wh = battery.stored_wh(inputs.soc_percent)
-        scenarios = net_scenarios(inputs.load, inputs.pv, inputs.recent_net_w, inputs.start_s)[:, ahead]
+        scenarios = net_scenarios(inputs.load, inputs.pv, inputs.past_net_w)[:, ahead]
+        if inputs.given_w is not None:
+            scenarios = scenarios + inputs.given_w[ahead]
         value = solve(scenarios, market, battery, inputs.step_s, first_step_s=float(frame.lengths_s[0]))
         prices = market.import_eur_per_kwh, market.export_eur_per_kwh
         expected = expected_course(net_w, *prices, value, battery, stored_wh, frame.lengths_s)
@@ -109,7 +111,8 @@ def make_plan(inputs: PlanInputs, home: str, version: int, issued_ms: int, timez
 
 def _slots(inputs: PlanInputs, frame: _Frame, expected: Expected, reasons: list[str], net_w: FloatArray) -> list[Slot]:
     slots = []
-    load_w, pv_w = inputs.load.mean_w, inputs.pv.mean_w
+    pv_w = inputs.pv.mean_w
+    load_w = inputs.net_w + pv_w
     for step in range(len(net_w)):
         source = step + frame.skipped
         soc_percent = inputs.battery.soc_percent(float(expected.stored_wh[step])) if inputs.battery else 0.0

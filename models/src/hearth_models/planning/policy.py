@@ -8,8 +8,8 @@ With ``worth`` the value of one more kWh in the cells, and prices at the meter:
 * selling from the battery pays while ``export * discharge efficiency - wear > worth``.
 
 The first two choose among the four modes that only react to the house's own surplus and load; the last two force a
-power, so they must pay by a margin. The device closes the mode against its own meter, so no forecast error becomes a
-watt.
+power, so they must pay by a margin. Efficiency is that of the power in question: covering a very small load costs more
+than it saves. The device closes the mode against its own meter, so no forecast error becomes a watt.
 """
 
 from __future__ import annotations
@@ -22,10 +22,9 @@ from hearth_core.messages import Mode, Plan, Slot, StoredValue
 from hearth_models.battery import Battery
 from hearth_models.planning.words import cents
 
-# A forced power must earn at least this much per kWh, or rounding and forecast noise would make it chatter.
-FORCED_MARGIN_EUR_PER_KWH = 0.002
-# Resting must pay by this much, or the battery just covers the house: ties then never flicker, and cost nothing.
-REST_MARGIN_EUR_PER_KWH = 0.002
+# What is not plain self-consumption must pay by this share of the present price: rounding and forecast noise would make
+# the battery chatter otherwise. A share, because a market's price is a tenth of a household's.
+MARGIN_SHARE = 0.01
 # The worth of a kWh is measured over this much charge up or down [share of capacity].
 _STEP_PERCENT = 2.0
 _FORCED_SHARES = (0.25, 0.5, 0.75, 1.0)
@@ -79,7 +78,9 @@ def interval(mode: Mode, power_w: float, battery: Battery) -> tuple[float, float
             return min(max(power_w, 0.0), battery.max_discharge_w), discharge_w
 
 
-def choose(worth: Worth, import_eur_per_kwh: float, export_eur_per_kwh: float, battery: Battery) -> Choice:
+def choose(
+    worth: Worth, import_eur_per_kwh: float, export_eur_per_kwh: float, battery: Battery, net_w: float | None = None
+) -> Choice:
     """Choose the mode that earns most at the present worth of stored energy.
 
     Args:
@@ -87,16 +88,19 @@ def choose(worth: Worth, import_eur_per_kwh: float, export_eur_per_kwh: float, b
         import_eur_per_kwh: What a kWh from the grid costs now.
         export_eur_per_kwh: What a kWh fed in earns now.
         battery: Its efficiency and wear.
+        net_w: Present load minus PV [W]; None when unknown, then usual powers are judged.
     """
-    charge_w, charge_gain = _best_charge(worth.one_more, import_eur_per_kwh, battery)
-    export_w, export_gain = _best_export(worth.one_less, export_eur_per_kwh, battery)
+    prices = import_eur_per_kwh, export_eur_per_kwh
+    margin = MARGIN_SHARE * max(abs(import_eur_per_kwh), abs(export_eur_per_kwh))
+    charge_w, charge_gain = _best_charge(worth.one_more, prices, battery, net_w or 0.0, margin)
+    export_w, export_gain = _best_export(worth.one_less, prices, battery, net_w or 0.0, margin)
     if charge_w > 0 and charge_gain >= export_gain:
         return Choice(Mode.CHARGE_FROM_GRID, charge_w)
     if export_w > 0:
         return Choice(Mode.EXPORT, export_w)
-    saved = import_eur_per_kwh * battery.efficiency - battery.wear_eur_per_kwh
-    covers = saved > worth.one_less - REST_MARGIN_EUR_PER_KWH
-    absorbs = worth.one_more * battery.efficiency > export_eur_per_kwh - REST_MARGIN_EUR_PER_KWH
+    out, into = _efficiencies(battery, net_w)
+    covers = import_eur_per_kwh * out - battery.wear_eur_per_kwh > worth.one_less - margin
+    absorbs = worth.one_more * into > export_eur_per_kwh - margin
     if covers and absorbs:
         return Choice(Mode.SELF_CONSUMPTION, 0.0)
     if absorbs:
@@ -104,7 +108,9 @@ def choose(worth: Worth, import_eur_per_kwh: float, export_eur_per_kwh: float, b
     return Choice(Mode.COVER_LOAD if covers else Mode.HOLD, 0.0)
 
 
-def decide(plan: Plan, battery: Battery, at_s: float, soc_percent: float | None) -> Order | None:
+def decide(
+    plan: Plan, battery: Battery, at_s: float, soc_percent: float | None, net_w: float | None = None
+) -> Order | None:
     """Say what the battery may do now: by the value function first, by the slot's mode otherwise.
 
     Pure and deterministic: the same plan, instant and charge give the same order.
@@ -114,6 +120,7 @@ def decide(plan: Plan, battery: Battery, at_s: float, soc_percent: float | None)
         battery: The home's battery.
         at_s: Now, seconds since 1970-01-01 UTC.
         soc_percent: Present state of charge; None when unknown.
+        net_w: Present load minus PV [W]; None when unknown.
 
     Returns:
         The order, or None when the plan does not cover the instant.
@@ -130,7 +137,7 @@ def decide(plan: Plan, battery: Battery, at_s: float, soc_percent: float | None)
     if plan.policy == "modes" or plan.stored_value is None or index >= len(plan.stored_value.value_eur):
         return _order(Choice(slot.mode, slot.power_w), battery, slot.reason)
     worth = worth_at(plan.stored_value, index, soc_percent, battery)
-    choice = choose(worth, slot.import_eur_per_kwh, slot.export_eur_per_kwh, battery)
+    choice = choose(worth, slot.import_eur_per_kwh, slot.export_eur_per_kwh, battery, net_w)
     reason = slot.reason if choice.mode is slot.mode else explain(choice.mode, worth, slot)
     return _order(choice, battery, reason)
 
@@ -182,32 +189,57 @@ def explain(mode: Mode, worth: Worth, slot: Slot) -> str:
             return f"sells stored power at {sells}: keeping it would be worth {less}"
 
 
-def _best_charge(one_more: float, import_eur_per_kwh: float, battery: Battery) -> tuple[float, float]:
-    """Return the charging power that earns most per hour, and its gain per kWh; 0 when none pays."""
+def _best_charge(
+    one_more: float, prices: tuple[float, float], battery: Battery, net_w: float, margin: float
+) -> tuple[float, float]:
+    """Return the charging power that earns most per hour, and its gain per kWh beyond what the surplus gives.
+
+    It is 0 when none pays.
+    """
     best_w, best_eur, best_gain = 0.0, 0.0, 0.0
+    surplus_w = min(max(-net_w, 0.0), battery.max_charge_w)
+    taken = -battery.cell_power_w(-surplus_w)
     for share in _FORCED_SHARES:
         power_w = battery.max_charge_w * share
-        gain = -battery.cell_power_w(-power_w) / power_w * one_more - import_eur_per_kwh
-        if gain > FORCED_MARGIN_EUR_PER_KWH and gain * power_w > best_eur:
-            best_w, best_eur, best_gain = power_w, gain * power_w, gain
+        if power_w <= surplus_w:
+            continue
+        stored = (-battery.cell_power_w(-power_w) - taken) / (power_w - surplus_w)
+        gain = stored * one_more - prices[0]
+        if gain > margin and gain * (power_w - surplus_w) > best_eur:
+            best_w, best_eur, best_gain = power_w, gain * (power_w - surplus_w), gain
     return best_w, best_gain
 
 
-def _best_export(one_less: float, export_eur_per_kwh: float, battery: Battery) -> tuple[float, float]:
-    """Return the selling power that earns most per hour, and its gain per kWh; 0 when none pays.
+def _best_export(
+    one_less: float, prices: tuple[float, float], battery: Battery, net_w: float, margin: float
+) -> tuple[float, float]:
+    """Return the selling power that earns most per hour, and its gain per kWh beyond what the load takes; 0 for none.
 
     Nothing is ever sold at a loss to make room: the expectation that would justify it may be wrong, the loss is sure.
     """
     best_w, best_eur, best_gain = 0.0, 0.0, 0.0
-    if export_eur_per_kwh <= 0:
+    if prices[1] <= 0:
         return best_w, best_gain
+    load_w = min(max(net_w, 0.0), battery.max_discharge_w)
+    given = battery.cell_power_w(load_w)
     for share in _FORCED_SHARES:
         power_w = battery.max_discharge_w * share
-        drawn = battery.cell_power_w(power_w) / power_w
-        gain = export_eur_per_kwh - drawn * (one_less + battery.wear_eur_per_kwh)
-        if gain > FORCED_MARGIN_EUR_PER_KWH and gain * power_w > best_eur:
-            best_w, best_eur, best_gain = power_w, gain * power_w, gain
+        if power_w <= load_w:
+            continue
+        drawn = (battery.cell_power_w(power_w) - given) / (power_w - load_w)
+        gain = prices[1] - drawn * (one_less + battery.wear_eur_per_kwh)
+        if gain > margin and gain * (power_w - load_w) > best_eur:
+            best_w, best_eur, best_gain = power_w, gain * (power_w - load_w), gain
     return best_w, best_gain
+
+
+def _efficiencies(battery: Battery, net_w: float | None) -> tuple[float, float]:
+    """Return the efficiency of covering the present load, and of taking the present surplus."""
+    if not net_w:
+        return battery.efficiency, battery.efficiency
+    if net_w > 0:
+        return battery.discharge_efficiency(min(net_w, battery.max_discharge_w)), battery.efficiency
+    return battery.efficiency, battery.charge_efficiency(min(-net_w, battery.max_charge_w))
 
 
 def _interpolate(grid: list[float], values: list[float], at: float) -> float:

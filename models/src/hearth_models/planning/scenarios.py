@@ -1,8 +1,9 @@
-"""What the next two days may be like: whole days that hang together, with the spread and the mean of the forecast.
+"""What the next two days may be like: what followed, on earlier days, upon a day like the last one.
 
-The forecast gives each step a distribution but not how steps go together: a cloudy noon seldom comes alone. So the
-values of each step are put in the order in which the last days stood at that slot (the Schaake shuffle: Clark et al.,
-Journal of Hydrometeorology 5(1), 2004). Scenario 3 is low all day where recorded day 3 was low all day.
+A forecast gives each step a distribution, but neither how steps go together nor what the last hours tell: a dull
+morning is seldom followed by a bright noon, a heat pump that runs goes on running. So the scenarios are the days of
+the home's own past whose preceding 24 h were most like the present ones (analogs: Lorenz, Journal of the Atmospheric
+Sciences 26(4), 1969), moved by the difference between now and then, which fades, and a little towards the forecast.
 """
 
 from __future__ import annotations
@@ -12,57 +13,98 @@ import numpy as np
 from hearth_models.arrays import FloatArray, IntArray
 from hearth_models.forecasting import Quantiles
 
+PAST_DAYS = 61
+"""How many days of net load are worth giving: those that are compared, and one before."""
+_DAY_S = 86_400
+_MOST_ANALOGS = 16
+_FEWEST_DAYS = 6
+# The last hours count most when days are compared [h].
+_COMPARED_H = 6.0
+# A day further back must be so much more alike [share a day]: seasons change, and so do habits.
+_AGEING = 0.01
+# How fast the difference between now and then is forgotten [h].
+_FADING_H = 2.0
+# How far the scenarios' mean is moved towards the forecast's [share].
+_FORECAST_WEIGHT = 0.3
 # Standard normal 90 % point: turns the distance of an outer quantile from the median into a standard deviation.
 _Z90 = 1.2816
-_MOST_DAYS = 10
-_FEWEST_DAYS = 5
-# Without recorded days: seven levels, each held through the whole horizon.
+# Without enough past: seven levels of the forecast, each held through the whole horizon.
 _LEVELS = 7
 
 
-def net_scenarios(load: Quantiles, pv: Quantiles, recent_net_w: FloatArray | None, start_s: float) -> FloatArray:
-    """Return net-load scenarios around the forecast.
+def net_scenarios(load: Quantiles, pv: Quantiles, past_net_w: FloatArray | None) -> FloatArray:
+    """Return net-load scenarios.
 
     Args:
         load: Forecast of the load.
         pv: Forecast of PV.
-        recent_net_w: Net load of the last days, shape (days, steps per day) from UTC midnight; NaN where missing.
-        start_s: Start of the forecast [s].
+        past_net_w: Net load of the last days in the forecast's steps, the last value just before its start, shape
+            (n_past,) [W]; NaN where missing. With less than a week of it the scenarios come from the forecast alone.
 
     Returns:
-        Shape (n_scenarios, n_steps) [W]; each step's mean is the forecast's mean.
+        Shape (n_scenarios, n_steps) [W].
     """
-    middle = load.mean_w - pv.mean_w
+    forecast_w = load.mean_w - pv.mean_w
+    per_day = _DAY_S // load.step_s
+    past_w = None if past_net_w is None else _whole(past_net_w[-PAST_DAYS * per_day :], per_day)
+    if past_w is None:
+        return _levels(load, pv, forecast_w)
+    followed = _analogs(past_w, per_day, load.step_s, len(forecast_w))
+    moved: FloatArray = followed + _FORECAST_WEIGHT * (forecast_w - followed.mean(axis=0))
+    return moved
+
+
+def _whole(past_net_w: FloatArray, per_day: int) -> FloatArray | None:
+    """Fill gaps with the mean of the same slot; None when there is too little to compare days with."""
+    days = len(past_net_w) // per_day
+    if days < _FEWEST_DAYS + 1:
+        return None
+    table = past_net_w[len(past_net_w) - days * per_day :].reshape(days, per_day)
+    present = np.isfinite(table)
+    # the last day is what all others are compared with
+    if present.mean() < 0.5 or present[-1].mean() < 0.5:
+        return None
+    count = present.sum(axis=0)
+    overall = float(table[present].mean())
+    mean = np.where(count > 0, np.where(present, table, 0.0).sum(axis=0) / np.maximum(count, 1), overall)
+    whole: FloatArray = np.where(present, table, mean).ravel()
+    return whole
+
+
+def _analogs(past_w: FloatArray, per_day: int, step_s: int, n_steps: int) -> FloatArray:
+    """Return what followed upon the most alike days, shape (n_analogs, n_steps)."""
+    back = _alike(past_w, per_day, step_s)
+    hours = (np.arange(n_steps) + 1) * step_s / 3600
+    ahead = np.arange(n_steps)
+    # what followed yesterday is known for a day only: from there on its last day is lived again
+    index = (
+        len(past_w) - back[:, None] * per_day + ahead % (np.minimum(back, -(-n_steps // per_day)) * per_day)[:, None]
+    )
+    before_w = past_w[len(past_w) - 1 - back * per_day]
+    difference_w = past_w[-1] - float(before_w.mean())
+    followed: FloatArray = past_w[index] + difference_w * np.exp(-hours / _FADING_H)
+    return followed
+
+
+def _alike(past_w: FloatArray, per_day: int, step_s: int) -> IntArray:
+    """Return how many days back the most alike days lie, most alike first."""
+    table = past_w.reshape(-1, per_day)
+    weight = np.exp(-np.arange(per_day)[::-1] * step_s / 3600 / _COMPARED_H)
+    difference = np.sqrt(((table[:-1] - table[-1]) ** 2) @ (weight / weight.sum()))
+    days_back = np.arange(len(table) - 1, 0, -1)
+    order = np.argsort(difference * (1 + _AGEING * days_back), kind="stable")
+    alike: IntArray = days_back[order][:_MOST_ANALOGS]
+    return alike
+
+
+def _levels(load: Quantiles, pv: Quantiles, forecast_w: FloatArray) -> FloatArray:
+    """Return levels around the forecast whose mean is the forecast's."""
     up = np.hypot(load.p90_w - load.p50_w, pv.p50_w - pv.p10_w) / _Z90
     down = np.hypot(load.p50_w - load.p10_w, pv.p90_w - pv.p50_w) / _Z90
-    order = _order(recent_net_w, start_s, load.step_s, len(middle))
-    n_scenarios = order.shape[0]
-    scores = _normal_scores(n_scenarios)
-    deviation = np.where(scores[:, None] > 0, scores[:, None] * up, scores[:, None] * down)
-    deviation -= deviation.mean(axis=0)
-    shuffled: FloatArray = np.take_along_axis(deviation, order, axis=0)
-    return middle + shuffled
-
-
-def _order(recent_net_w: FloatArray | None, start_s: float, step_s: int, n_steps: int) -> IntArray:
-    """Return for each scenario and step its rank among the scenarios, shape (n_scenarios, n_steps)."""
-    if recent_net_w is not None:
-        whole = recent_net_w[np.isfinite(recent_net_w).mean(axis=1) > 0.9][-_MOST_DAYS:]
-        if len(whole) >= _FEWEST_DAYS:
-            slots = (int(start_s // step_s) + np.arange(n_steps)) % recent_net_w.shape[1]
-            means = np.nanmean(whole, axis=0)
-            days = np.where(np.isfinite(whole), whole, means)
-            # the level of the neighbourhood counts, not the minute a kettle was on
-            level = _smooth_rows(days, max(1, 3600 // step_s))
-            return np.argsort(np.argsort(level, axis=0, kind="stable"), axis=0, kind="stable")[:, slots]
-    return np.repeat(np.arange(_LEVELS)[:, None], n_steps, axis=1)
-
-
-def _smooth_rows(days: FloatArray, reach: int) -> FloatArray:
-    padded = np.concatenate([days[:, -reach:], days, days[:, :reach]], axis=1)
-    total = np.cumsum(np.pad(padded, ((0, 0), (1, 0))), axis=1)
-    smooth: FloatArray = (total[:, 2 * reach + 1 :] - total[:, : -(2 * reach + 1)]) / (2 * reach + 1)
-    return smooth
+    scores = _normal_scores(_LEVELS)[:, None]
+    deviation = np.where(scores > 0, scores * up, scores * down)
+    around: FloatArray = forecast_w + deviation - deviation.mean(axis=0)
+    return around
 
 
 def _normal_scores(n: int) -> FloatArray:
