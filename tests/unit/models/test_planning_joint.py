@@ -17,6 +17,7 @@ from hearth_models.cli import app
 from hearth_models.planning import PlanError
 from hearth_models.planning.joint_answer import Answer, AssetPlan, build, plan_home
 from hearth_models.planning.problem import Problem, problem_schema, read_problem
+from hearth_models.planning.search import Search
 
 START = "2026-01-15T18:00:00+01:00"
 
@@ -341,7 +342,7 @@ def test_every_home_gets_a_plan_that_obeys_physics(home: Problem) -> None:
 def test_switches_that_are_whole_only_where_needed_cost_no_more_than_all_of_them(home: Problem) -> None:
     answer = plan_home(home, 20.0, 0.0)
     joint, *_ = build(home)
-    search = joint.programme.open(joint.cost, 20.0)
+    search = Search(joint.programme, joint.cost, 20.0)
     search.insist()
     found = search.solve()
     assert found.is_proven

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hearth_models.arrays import BoolArray, FloatArray, IntArray
-from hearth_models.planning.milp import Choice, Programme, Solution
+from hearth_models.planning.programme import Choice, Programme, either
+from hearth_models.planning.search import Search, Solution
 
 if TYPE_CHECKING:
     from hearth_models.planning.evcc import EvccBattery, EvccRequest
@@ -81,7 +82,7 @@ class EvccModel:
         preference = self._preference()
         has_preference = bool(preference.any())
         cost = self._programme.cost(self._costs)
-        search = self._programme.open(cost, time_limit_s)
+        search = Search(self._programme, cost, time_limit_s)
         found = search.solve(share=_COST_SHARE if has_preference else 1.0)
         if has_preference:
             search.hold(cost, float(cost @ found.values) + _SLACK)
@@ -146,11 +147,15 @@ class EvccModel:
         flows += [(self._given, -1.0), (self._given_beyond, -1.0)]
         flows += [term for store in self._stores for term in ((store.discharge, 1.0), (store.charge, -1.0))]
         rows(flows, lower=demand - sun, upper=demand - sun)
-        self._is_export = programme.columns(n, upper=1.0)
-        rows([(self._given, 1.0), (self._is_export, -most_given)], upper=0.0)
-        rows([(self._taken, 1.0), (self._is_export, most_taken)], upper=most_taken)
-        programme.choices.append(Choice(self._is_export, self._is_mixed, self._settle_export))
-        self._programme.rest.append((self._is_export, (sun > demand).astype(np.float64)))
+        self._is_export = either(
+            programme,
+            [(self._given, most_given)],
+            [(self._taken, most_taken)],
+            is_tempting=self._sell > self._buy,
+            is_broken=self._is_mixed,
+            lead=self._outward,
+            at_rest=(sun > demand).astype(np.float64),
+        )
         if grid.p_max_imp is not None:
             self._programme.rest.append(
                 (
@@ -176,7 +181,7 @@ class EvccModel:
         Returns:
             Switches that are 1 where nothing goes beyond.
         """
-        is_within = self._programme.columns(self._n, upper=1.0)
+        is_within = self._programme.switches(self._n)
         self._programme.rows([(within, 1.0), (is_within, most)], lower=most)
         self._programme.rows([(beyond, 1.0), (is_within, _BEYOND_KWH)], upper=_BEYOND_KWH)
 
@@ -199,18 +204,7 @@ class EvccModel:
             rows([(store.discharge, 1.0), (self._is_export, most_out)], upper=most_out)
         if battery.d_max <= 0 or battery.c_max <= 0:
             return
-        is_out = self._programme.columns(self._n, upper=1.0)
-        rows([(store.discharge, 1.0), (is_out, -most_out)], upper=0.0)
-        rows([(store.charge, 1.0), (is_out, most_in)], upper=most_in)
-
-        def is_broken(values: FloatArray) -> BoolArray:
-            return (values[store.charge] > _TINY_KWH) & (values[store.discharge] > _TINY_KWH)
-
-        def settle(values: FloatArray) -> FloatArray:
-            return (values[store.discharge] > values[store.charge]).astype(np.float64)
-
-        self._programme.choices.append(Choice(is_out, is_broken, settle))
-        self._programme.rest.append((is_out, np.zeros(self._n)))
+        either(self._programme, [(store.discharge, most_out)], [(store.charge, most_in)])
 
     def _add_wishes(self, store: _Store) -> None:
         """Goals, demands, and the least power a charger can give."""
@@ -261,7 +255,7 @@ class EvccModel:
         least = battery.c_min / 1000 * self._hours
         upper = np.zeros(n)
         upper[asked] = reach >= full - least[asked] - _TINY_KWH
-        nearly_full = self._programme.columns(n, upper=upper)
+        nearly_full = self._programme.switches(n, upper=upper)
         rows([(store.stored[asked], 1.0), (nearly_full[asked], -full)], lower=-least[asked])
         return nearly_full
 
@@ -269,7 +263,7 @@ class EvccModel:
         """Charge with nothing, or with the least power and more."""
         battery = store.battery
         least, most = battery.c_min / 1000 * self._hours, battery.c_max / 1000 * self._hours
-        is_on = self._programme.columns(self._n, upper=1.0)
+        is_on = self._programme.switches(self._n)
         terms: list[tuple[IntArray, FloatArray | float]] = [(store.charge, 1.0), (is_on, -least)]
         if nearly_full is not None:
             terms.append((nearly_full, least))
@@ -309,15 +303,16 @@ class EvccModel:
         mixed: BoolArray = wants_import & wants_export
         return mixed
 
-    def _settle_export(self, values: FloatArray) -> FloatArray:
+    def _outward(self, values: FloatArray) -> FloatArray:
+        """By how much the grid, and what must flow with it, would rather flow outward."""
         outward = values[self._given] + sum(
             values[store.charge] for store in self._stores if not store.battery.charge_from_grid
         )
         inward = values[self._taken] + sum(
             values[store.discharge] for store in self._stores if not store.battery.discharge_to_grid
         )
-        settled: FloatArray = (outward > inward).astype(np.float64)
-        return settled
+        lead: FloatArray = outward - inward
+        return lead
 
     def _preference(self) -> FloatArray:
         """Return the price of what is merely not preferred; it is looked at among equals only."""
@@ -357,6 +352,6 @@ class EvccModel:
             taken_beyond=wh(self._taken_beyond),
             given=wh(self._given),
             given_beyond=wh(self._given_beyond),
-            is_export=self._settle_export(found.values) > 0,
+            is_export=self._outward(found.values) > 0,
             is_proven=found.is_proven,
         )

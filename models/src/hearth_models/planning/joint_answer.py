@@ -10,9 +10,11 @@ import numpy as np
 from hearth_models.arrays import FloatArray
 from hearth_models.planning.joint import Joint, Price, Wish
 from hearth_models.planning.joint_heat import Run, Warmth, add_appliance, add_heat
+from hearth_models.planning.joint_hint import suggest
+from hearth_models.planning.joint_site import add_site
 from hearth_models.planning.joint_stores import Store, add_battery, add_car
-from hearth_models.planning.milp import TIME_LIMIT_S
 from hearth_models.planning.problem import Problem, check
+from hearth_models.planning.search import TIME_LIMIT_S, Search
 
 # Less than this is not worth a word, in the unit of the wish.
 _WORTH_A_WORD = 0.01
@@ -96,7 +98,8 @@ def plan_home(problem: Problem, time_limit_s: float = TIME_LIMIT_S, good_enough_
     """
     check(problem)
     joint, stores, warmths, runs = build(problem)
-    found, search = joint.solve(time_limit_s, good_enough_eur)
+    search = Search(joint.programme, joint.cost, time_limit_s)
+    found = search.solve(good_enough=good_enough_eur)
     words = _Words(problem)
     duals = search.duals(found.values)
     marginal = duals[joint.balance_rows] / joint.hours
@@ -126,6 +129,8 @@ def build(problem: Problem) -> tuple[Joint, list[Store], list[Warmth], list[Run]
     warmths = [add_heat(joint, one) for one in _by_name(problem.heat)]
     runs = [add_appliance(joint, one) for one in _by_name(problem.appliances)]
     joint.close()
+    add_site(joint)
+    joint.programme.hint = lambda values: suggest(joint, values)
     return joint, stores, warmths, runs
 
 
@@ -148,27 +153,29 @@ def _money(joint: Joint, values: FloatArray) -> Money:
 
 
 def _store_plan(store: Store, values: FloatArray, duals: FloatArray, words: _Words) -> AssetPlan:
-    power = values[store.charge]
+    power, stored = store.charge.power_kw(values), values[store.stored]
     if store.discharge is not None:
-        power = power - values[store.discharge]
+        power = power - store.discharge.power_kw(values)
+    if store.below is not None:
+        stored = stored - values[store.below]
     return AssetPlan(
         name=store.name,
         power_w=_watts(power),
-        stored_wh=_watts(values[store.stored]),
+        stored_wh=_watts(stored),
         worth_eur_per_kwh=_rounded(-duals[store.rows], _DIGITS_EUR),
         reasons=words.spans(power * 1000),
     )
 
 
 def _warmth_plan(one: Warmth, values: FloatArray, words: _Words) -> AssetPlan:
-    power = values[one.power]
-    temperature = _rounded(values[one.temperature], _DIGITS_C)
+    power = one.power.power_kw(values)
+    temperature = _rounded(values[one.temperature] - values[one.cold] + values[one.warm], _DIGITS_C)
     return AssetPlan(name=one.name, power_w=_watts(power), temperature_c=temperature, reasons=words.spans(power * 1000))
 
 
 def _run_plan(run: Run, values: FloatArray, words: _Words) -> AssetPlan:
     chosen = np.flatnonzero(values[run.starts] > 0.5)
-    power = values[run.power]
+    power = run.power.power_kw(values)
     starts_step = int(run.steps[chosen[0]]) if len(chosen) else None
     return AssetPlan(name=run.name, power_w=_watts(power), starts_step=starts_step, reasons=words.spans(power * 1000))
 

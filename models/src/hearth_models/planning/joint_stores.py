@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from hearth_models.arrays import FloatArray, IntArray
 from hearth_models.battery import Battery, Losses
-from hearth_models.planning.joint import TIE_EUR_PER_KWH, TINY, Cells, Flow, Joint
+from hearth_models.planning.joint import TIE_EUR_PER_KWH, Cells, Flow, Joint
 from hearth_models.planning.problem import BatteryPart, Car, CarMode
+from hearth_models.planning.programme import TINY, Parts, either
 
 # Tiers below the fuse's: a kWh below the lowest charge or the reserve for an hour, and one missing at departure.
 BELOW_EUR_PER_KWH_H = 2.0
@@ -25,9 +27,11 @@ class Store:
     """Columns of something that stores energy."""
 
     name: str
-    charge: IntArray
-    discharge: IntArray | None
+    charge: Flow
+    discharge: Flow | None
     stored: IntArray
+    below: IntArray | None
+    """By how much the stored energy is less than ``stored`` says."""
     rows: IntArray
     """Whose duals are the worth of stored energy."""
 
@@ -45,45 +49,58 @@ def add_battery(joint: Joint, part: BatteryPart) -> Store:
         part.own_use_w,
         part.wear_eur_per_kwh,
     )
-    charge, into = _bands(joint, part.max_charge_w, facts.charge_losses, -1)
-    discharge, out_of = _bands(joint, part.max_discharge_w, facts.discharge_losses, 1)
-    most_in, most_out = np.full(n, part.max_charge_w / 1000), np.full(n, part.max_discharge_w / 1000)
-    outward = Flow(discharge, -1.0, most_out, part.phase)
-    joint.flows += [Flow(charge, 1.0, most_in, part.phase), outward]
-    joint.dimmable.append((charge, 1.0))
-    low, high = facts.min_wh / 1000, facts.max_wh / 1000
+    most_in = np.full(n, part.max_charge_w / 1000)
+    if not part.can_charge_from_grid:
+        most_in = np.minimum(most_in, np.maximum(joint.pv_kw - joint.load_kw, 0.0))
+    most_out = np.full(n, part.max_discharge_w / 1000)
+    into, into_cells = _bands(joint, part.max_charge_w, most_in, facts.charge_losses, -1)
+    out_of, out_of_cells = _bands(joint, part.max_discharge_w, most_out, facts.discharge_losses, 1)
+    charge = Flow.of([columns for columns, _ in into], 1.0, most_in, part.phase)
+    discharge = Flow.of([columns for columns, _ in out_of], -1.0, most_out, part.phase)
+    joint.flows += [charge, discharge]
+    joint.dimmable.append(charge)
     now = facts.stored_wh(part.soc_percent) / 1000
-    # electronics draw from the cells even when nothing can charge them
-    drained = part.own_use_w / 1000 * float(hours.sum())
-    stored = programme.columns(n, lower=-drained, upper=max(high, now))
-    steps = np.arange(n)
-    below = joint.wish(part.name, "charge floor", "kWh", BELOW_EUR_PER_KWH_H * np.maximum(hours, 0.25), steps)
-    programme.rows([(stored, 1.0), (below, 1.0)], lower=low)
-    if now > high:
-        above = joint.wish(part.name, "charge ceiling", "kWh", BELOW_EUR_PER_KWH_H * np.maximum(hours, 0.25), steps)
-        programme.rows([(stored, 1.0), (above, -1.0)], upper=high)
-    reserve = part.capacity_wh * part.reserve_soc_percent / 100_000
-    if reserve > low:
-        short = joint.wish(part.name, "reserve", "kWh", RESERVE_EUR_PER_KWH_H * hours, steps)
-        programme.rows([(stored, 1.0), (short, 1.0)], lower=reserve)
     own = -part.own_use_w / 1000 * hours
-    rows = _storage(joint, stored, [*into, *out_of], own, now)
-    joint.wear.append((discharge, (part.wear_eur_per_kwh + TIE_EUR_PER_KWH) * hours))
+    stored, below = _add_cells(joint, part, facts, now)
+    moved = [*into_cells, *out_of_cells]
+    rows = _storage(joint, stored, [*moved, (below, -np.ones(n))], own, now)
+    programme.extend(rows[1:], below[:-1], np.ones(n - 1))
+    joint.wear.append((discharge.columns, np.tile((part.wear_eur_per_kwh + TIE_EUR_PER_KWH) * hours, len(out_of))))
     end = part.end_eur_per_kwh
     if end is None:
         mean = float(np.average(joint.problem.import_eur_per_kwh, weights=hours))
         end = max(mean, 0.0) * part.efficiency - part.wear_eur_per_kwh
-    joint.ends.append((stored[-1:], -end))
+    joint.ends += [(stored[-1:], -end), (below[-1:], end)]
     stored_wh = facts.stored_wh(part.soc_percent)
     may = part.can_charge_from_grid, part.can_discharge_to_grid
     joint.cells.append(Cells(charge, discharge, facts, stored_wh, end, *may))
-    if not part.can_charge_from_grid:
-        programme.rows([(charge, 1.0)], upper=np.maximum(joint.pv_kw - joint.load_kw, 0.0))
     if not part.can_discharge_to_grid:
-        joint.only_inside_out.append(outward)
-    joint.either(discharge, charge, most_out, most_in, joint.is_burning)
-    programme.rest += [(charge, np.zeros(n)), (discharge, np.zeros(n))]
-    return Store(part.name, charge, discharge, stored, rows)
+        joint.only_inside_out.append(discharge)
+    either(programme, out_of, into, is_tempting=joint.is_burning)
+    programme.rest += [(flow.columns, np.zeros(len(flow.columns))) for flow in (charge, discharge)]
+    return Store(part.name, charge, discharge, stored, below, rows)
+
+
+def _add_cells(joint: Joint, part: BatteryPart, facts: Battery, now: float) -> tuple[IntArray, IntArray]:
+    """Add the energy in the cells: within its band, and what is below it; the reserve and the ceiling are wishes.
+
+    Electronics draw from the cells even when nothing can charge them, so they can be below the band, even below 0.
+
+    Returns:
+        Columns of the energy at the end of each step as if it were in the band, and of what it is below [kWh].
+    """
+    low, high, steps, hours = facts.min_wh / 1000, facts.max_wh / 1000, np.arange(joint.n), joint.hours
+    rows = joint.programme.rows
+    stored = joint.programme.columns(joint.n, lower=low, upper=max(high, now))
+    below = joint.wish(part.name, "charge floor", "kWh", BELOW_EUR_PER_KWH_H * np.maximum(hours, 0.25), steps)
+    if now > high:
+        above = joint.wish(part.name, "charge ceiling", "kWh", BELOW_EUR_PER_KWH_H * np.maximum(hours, 0.25), steps)
+        rows([(stored, 1.0), (above, -1.0)], upper=high)
+    reserve = part.capacity_wh * part.reserve_soc_percent / 100_000
+    if reserve > low:
+        short = joint.wish(part.name, "reserve", "kWh", RESERVE_EUR_PER_KWH_H * hours, steps)
+        rows([(stored, 1.0), (below, -1.0), (short, 1.0)], lower=reserve)
+    return stored, below
 
 
 def add_car(joint: Joint, car: Car) -> Store:
@@ -96,28 +113,29 @@ def add_car(joint: Joint, car: Car) -> Store:
         most = np.minimum(most, np.maximum(joint.pv_kw - joint.load_kw, 0.0))
         most = np.where(most >= least, most, 0.0)
     charge = programme.columns(n, upper=most)
-    joint.flows.append(Flow(charge, 1.0, most, phase))
-    joint.dimmable.append((charge, 1.0))
+    charging = Flow.of([charge], 1.0, most, phase)
+    joint.flows.append(charging)
+    joint.dimmable.append(charging)
     joint.switch(charge, least, most, lambda power: _enough_steps(power, least, most, hours))
     now, full, target = car.stored_wh / 1000, car.capacity_wh / 1000, car.target_wh / 1000
-    stored = programme.columns(n, upper=full)
+    gives = car.max_discharge_w > 0 and car.mode is not CarMode.PV_ONLY
+    stored = programme.columns(n, lower=min(car.reserve_wh / 1000, now) if gives else 0.0, upper=full)
     moved = [(charge, -car.efficiency * hours)]
-    discharge = None
-    if car.max_discharge_w > 0 and car.mode is not CarMode.PV_ONLY:
+    discharging = None
+    if gives:
         most_out = here * car.max_discharge_w / 1000
         discharge = programme.columns(n, upper=most_out)
-        joint.flows.append(Flow(discharge, -1.0, most_out, phase))
+        discharging = Flow.of([discharge], -1.0, most_out, phase)
+        joint.flows.append(discharging)
         moved.append((discharge, hours / car.efficiency))
-        joint.either(discharge, charge, most_out, most, joint.is_burning)
+        either(programme, [(discharge, most_out)], [(charge, most)], is_tempting=joint.is_burning)
         programme.rest.append((discharge, np.zeros(n)))
         joint.wear.append((discharge, (car.wear_eur_per_kwh + TIE_EUR_PER_KWH) * hours))
-        floor = np.minimum(car.reserve_wh / 1000, now)
-        programme.rows([(stored, 1.0)], lower=floor)
     rows = _storage(joint, stored, moved, np.zeros(n), now)
     present = np.flatnonzero(here > 0)
     if len(present) and target > now:
         _want_full(joint, car, stored, present)
-    return Store(car.name, charge, discharge, stored, rows)
+    return Store(car.name, charging, discharging, stored, None, rows)
 
 
 def _enough_steps(power: FloatArray, least: FloatArray, most: FloatArray, hours: FloatArray) -> FloatArray:
@@ -162,39 +180,36 @@ def _want_full(joint: Joint, car: Car, stored: IntArray, present: IntArray) -> N
 
 
 def _bands(
-    joint: Joint, most_w: float, losses: Losses, side: int
-) -> tuple[IntArray, list[tuple[IntArray, FloatArray]]]:
-    """Add AC power that is the sum of bands, each with the losses of its own power.
+    joint: Joint, rated_w: float, most_kw: FloatArray, losses: Losses, side: int
+) -> tuple[Parts, list[tuple[IntArray, FloatArray]]]:
+    """Add AC power as the sum of bands, each with the losses of its own power.
 
     Losses grow with the square of power, so later bands are dearer and the cheapest answer fills them in order.
 
     Args:
         joint: The programme.
-        most_w: Most power [W].
+        rated_w: Most power the losses are for [W].
+        most_kw: Most power of each step.
         losses: Of its conversion; the constant part is left out, for it would need a switch in every step.
         side: -1 = into the cells, +1 = out of them.
 
     Returns:
-        Columns of the AC power [kW], and what each band adds to the storage rows.
+        The bands [kW], and what each adds to the storage rows.
     """
-    n = joint.n
-    power = joint.programme.columns(n, upper=most_w / 1000)
-    terms: list[tuple[IntArray, FloatArray | float]] = [(power, 1.0)]
-    cells: list[tuple[IntArray, FloatArray]] = []
+    bands, cells = [], []
     before = 0.0
     for share in _BANDS:
-        width = (share - before) * most_w
-        loss = losses.proportional + losses.quadratic_per_w * (share + before) * most_w
-        band = joint.programme.columns(n, upper=width / 1000)
-        terms.append((band, -1.0))
+        width_kw = np.clip(most_kw - before * rated_w / 1000, 0.0, (share - before) * rated_w / 1000)
+        loss = losses.proportional + losses.quadratic_per_w * (share + before) * rated_w
+        band = joint.programme.columns(joint.n, upper=width_kw)
+        bands.append((band, width_kw))
         cells.append((band, side * (1 + side * loss) * joint.hours))
         before = share
-    joint.programme.rows(terms, lower=0.0, upper=0.0)
-    return power, cells
+    return bands, cells
 
 
 def _storage(
-    joint: Joint, stored: IntArray, moved: list[tuple[IntArray, FloatArray]], own: FloatArray, now: float
+    joint: Joint, stored: IntArray, moved: Sequence[tuple[IntArray, FloatArray]], own: FloatArray, now: float
 ) -> IntArray:
     """Let stored energy be what was there, and what was moved since."""
     first = joint.programme.rows(

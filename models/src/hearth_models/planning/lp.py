@@ -17,7 +17,7 @@ import numpy as np
 from hearth_models.arrays import BoolArray, FloatArray, IntArray
 from hearth_models.battery import Battery
 from hearth_models.planning.inputs import PlanError
-from hearth_models.planning.milp import Solver
+from hearth_models.planning.search import Solver
 from hearth_models.planning.value import BEYOND_EUR_PER_KWH, Market
 
 # A kWh missing below the charge floor, for one step: below the fuse's tier, above any tariff.
