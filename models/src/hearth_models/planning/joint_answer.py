@@ -220,6 +220,8 @@ class _Words:
         self._start: datetime = problem.start_at
         self._edges = problem.begins_s
         self._buy = np.array(problem.import_eur_per_kwh)
+        self._cheapest_first = np.argsort(self._buy, kind="stable").tolist()
+        self._dearest_first = np.argsort(-self._buy, kind="stable").tolist()
         self._surplus = sum((np.array(pv.power_w) for pv in problem.pv), np.zeros(problem.n_steps)) - np.array(
             problem.load_w
         )
@@ -241,12 +243,12 @@ class _Words:
     def _span(self, first: int, last: int, side: int) -> str:
         here = f"{self.clock(first)}-{self.clock(last)}"
         price = float(self._buy[first:last].mean())
-        others = np.delete(np.arange(len(self._buy)), np.arange(first, last))
         if side > 0 and self._surplus[first:last].mean() > _ACTIVE_W:
             return f"draws {here}: own PV is left over then"
-        if not len(others):
+        order = self._dearest_first if side > 0 else self._cheapest_first
+        other = next((step for step in order if not first <= step < last), None)
+        if other is None:
             return f"{'draws' if side > 0 else 'gives'} {here}"
-        other = int(others[np.argmax(self._buy[others])] if side > 0 else others[np.argmin(self._buy[others])])
         gap = float(self._buy[other]) - price
         when = f"{self.clock(other)}-{self.clock(other + 1)}"
         if side > 0 and gap > 0:

@@ -84,7 +84,7 @@ def add_appliance(joint: Joint, appliance: Appliance) -> Run:
     ready_s = edges[-1] if appliance.ready_by_s is None else min(appliance.ready_by_s, edges[-1])
     latest_s = ready_s - run_s
     steps = np.flatnonzero((edges[:-1] >= appliance.earliest_s - 1e-6) & (edges[:-1] <= latest_s + 1e-6))
-    power_kw = np.array([_shape(joint, appliance, float(edges[step])) for step in steps]).reshape(len(steps), joint.n)
+    power_kw = _shapes(edges, appliance, edges[steps])
     starts = joint.programme.columns(len(steps), upper=1.0)
     undone = joint.wish(appliance.name, "run", "run", UNDONE_EUR, np.array([steps[-1] if len(steps) else 0]))
     once = joint.programme.rows([(undone, 1.0)], lower=1.0, upper=1.0)
@@ -142,13 +142,13 @@ def _decay(capacity: float, loss: float, hours: FloatArray) -> tuple[FloatArray,
     return keep, (1 - keep) / loss
 
 
-def _shape(joint: Joint, appliance: Appliance, start_s: float) -> FloatArray:
-    """Return the mean power of each step when the run starts at a time, shape (n_steps,) [kW]."""
-    edges = joint.problem.begins_s
-    marks = start_s + np.arange(len(appliance.shape_w) + 1) * appliance.shape_step_s
-    energy = np.concatenate([[0.0], np.cumsum(np.array(appliance.shape_w) * appliance.shape_step_s)])
-    per_step: FloatArray = np.diff(np.interp(edges, marks, energy)) / np.array(joint.problem.steps_s) / 1000
-    return per_step
+def _shapes(edges: FloatArray, appliance: Appliance, starts_s: FloatArray) -> FloatArray:
+    """Return the mean power of each step for each start of a run, shape (n_starts, n_steps) [kW]."""
+    shape_w, step_s = np.array(appliance.shape_w), appliance.shape_step_s
+    energy_ws = np.concatenate([[0.0], np.cumsum(shape_w * step_s)])
+    done_ws = np.interp(edges - starts_s[:, None], np.arange(len(energy_ws)) * step_s, energy_ws)
+    power_kw: FloatArray = np.diff(done_ws) / np.diff(edges) / 1000
+    return power_kw
 
 
 def _hold(joint: Joint, is_on: IntArray, power: IntArray, source: Source) -> None:

@@ -312,6 +312,8 @@ def _numbers(where: str, value: Any) -> Iterator[tuple[str, float]]:  # noqa: AN
         for name in value.__struct_fields__:
             yield from _numbers(f"{where}.{name}" if where else name, getattr(value, name))
     elif isinstance(value, list):
+        if value and isinstance(value[0], float) and all(map(math.isfinite, value)):
+            return
         for number, item in enumerate(value):
             yield from _numbers(f"{where}[{number}]", item)
     elif isinstance(value, float):

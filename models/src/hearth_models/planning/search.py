@@ -25,7 +25,7 @@ _LAZY_ROUNDS = 4
 # Currency units: a hundredth of a cent is not worth a second.
 _GAP = 1e-4
 # So many switches HiGHS decides in tenths of a second; with more, what was settled is taken.
-_MOST_WHOLE = 40
+_MOST_WHOLE = 24
 # What a hint suggests may be impossible by a little; then its switches are settled anew upon what became of it.
 _REPAIRS = 3
 _SEED = 1
@@ -90,8 +90,8 @@ class Search:
         self._kept = np.flatnonzero(~self._matrix.is_switch)
         self._place = np.full(len(cost), -1)
         self._place[self._kept] = np.arange(len(self._kept))
-        self._linear = self._solver(self._kept, ~self._matrix.is_switched, np.arange(0))
-        self._asked: FloatArray | None = None
+        self._linear = self._linear_solver()
+        self._priced: tuple[FloatArray, FloatArray] | None = None
 
     def solve(self, start: FloatArray | None = None, share: float = 1.0, good_enough: float = _GAP) -> Solution:
         """Return the cheapest values, or the best that are known when time is up.
@@ -108,7 +108,7 @@ class Search:
         self._deadline_s = now_s + (self._until_s - now_s) * share
         best, bound = start, -np.inf
         for attempt in range(_LAZY_ROUNDS + len(self._choices) + 1):
-            found = self._branched(best) if self._has_whole else self._relaxed()
+            found = self._branched(best, good_enough) if self._has_whole else self._relaxed()
             if found is None:
                 break
             values, known, is_optimal = found
@@ -133,17 +133,18 @@ class Search:
 
     def duals(self, values: FloatArray) -> FloatArray:
         """Return what one more unit on the right of each row would cost, with decisions as they are in a solution."""
-        if values is not self._asked:
+        if self._priced is None or values is not self._priced[0]:
             columns = self._decisions
             self.fixed(columns, np.round(values[columns]))
         found = np.zeros(len(self._matrix.row_lower))
-        found[~self._matrix.is_switched] = self._linear.getSolution().row_dual[: int((~self._matrix.is_switched).sum())]
+        if self._priced is not None:
+            found[~self._matrix.is_switched] = self._priced[1]
         return found
 
     def hold(self, cost: FloatArray, most: float) -> None:
         """Let the cost of what is found from now on be no more than ``most``."""
         self._held.append((cost, most))
-        self._linear = self._solver(self._kept, ~self._matrix.is_switched, np.arange(0))
+        self._linear = self._linear_solver()
 
     def minimise(self, cost: FloatArray) -> None:
         """Ask for something else."""
@@ -160,13 +161,8 @@ class Search:
         own_lower, own_upper = self._matrix.lower[kept], self._matrix.upper[kept]
         changed = np.flatnonzero((lower != own_lower) | (upper != own_upper)).astype(np.int32)
         self._linear.changeColsBounds(len(changed), changed, lower[changed], upper[changed])
-        self._asked = None
-        found = self._linear.run_until(self._deadline_s)
+        full = self._solved(bounds[0])
         self._linear.changeColsBounds(len(changed), changed, own_lower[changed], own_upper[changed])
-        if found is None:
-            return None
-        full = bounds[0]
-        full[kept] = found
         return full
 
     @property
@@ -183,6 +179,11 @@ class Search:
 
     def _pairs(self) -> list[tuple[Choice, BoolArray]]:
         return list(zip(self._choices, self._whole, strict=True))
+
+    def _linear_solver(self) -> Solver:
+        solver = self._solver(self._kept, ~self._matrix.is_switched, np.arange(0))
+        solver.setOptionValue("presolve", "off")  # takes longer than it saves: little is left to simplify
+        return solver
 
     def _solver(self, columns: IntArray, rows: BoolArray, whole: IntArray) -> Solver:
         """Return a solver that holds some columns and rows, with some of the columns whole."""
@@ -218,16 +219,24 @@ class Search:
 
     def _relaxed(self) -> tuple[FloatArray, float, bool] | None:
         """Solve without switches: values, what no answer can be cheaper than, and whether nothing better exists."""
-        found = self._linear.run_until(self._deadline_s)
-        if found is None:
+        values = self._solved(np.zeros(len(self._cost)))
+        if values is None:
             return None
-        self._asked = values = np.zeros(len(self._cost))
-        values[self._kept] = found
         self._fill(values)
         is_optimal = self._linear.is_optimal
         return values, float(self._cost @ values) if is_optimal else -np.inf, is_optimal
 
-    def _branched(self, start: FloatArray | None) -> tuple[FloatArray, float, bool] | None:
+    def _solved(self, values: FloatArray) -> FloatArray | None:
+        """Fill in what the linear programme finds, and keep its prices."""
+        found = self._linear.run_until(self._deadline_s)
+        if found is None:
+            return None
+        values[self._kept] = found
+        n_rows = len(self._matrix.row_lower) - int(self._matrix.is_switched.sum())
+        self._priced = values, np.array(self._linear.getSolution().row_dual[:n_rows])
+        return values
+
+    def _branched(self, start: FloatArray | None, good_enough: float) -> tuple[FloatArray, float, bool] | None:
         """Solve with what is whole by now."""
         matrix = self._matrix
         whole = np.concatenate([choice.columns[part] for choice, part in self._pairs()])
@@ -237,7 +246,7 @@ class Search:
         rows[matrix.row[~is_in[matrix.column]]] = False
         columns = np.flatnonzero(is_in)
         solver = self._solver(columns, rows, whole)
-        solver.setOptionValue("mip_abs_gap", _GAP)
+        solver.setOptionValue("mip_abs_gap", max(good_enough / 2, _GAP))
         solver.setOptionValue("mip_rel_gap", 0.0)
         if start is not None:
             solution = highspy.HighsSolution()
@@ -247,7 +256,6 @@ class Search:
         if found is None or solver.getModelStatus() == highspy.HighsModelStatus.kTimeLimit:
             return None  # what was found just in time would not be found again
         values = np.zeros(len(self._cost))
-        self._asked = None
         values[columns] = found
         self._fill(values, is_in)
         return values, float(solver.getInfo().mip_dual_bound), solver.is_optimal
@@ -267,23 +275,27 @@ class Search:
 
     def _better(self, best: FloatArray | None, values: FloatArray, enough: float) -> FloatArray | None:
         """Return the cheapest known values that satisfy everything: switches as some values suggest, or all at rest."""
-        answers = [best, self._settled(values)]
+        columns = self._decisions
+        answers = [best, self.fixed(columns, self._settled(values))]
         if self._hint is not None and not _costs_at_most(self._cost, answers, enough):
-            settled = self._settled(self._hint(values))
-            for _ in range(_REPAIRS):
-                answers.append(settled)
-                if settled is None:
+            suggested, before = self._settled(self._hint(values)), np.zeros(0)
+            for _ in range(_REPAIRS + 1):
+                if np.array_equal(suggested, before):
                     break
-                settled = self._settled(settled)
+                answer = self.fixed(columns, suggested)
+                if answer is None:
+                    break
+                answers.append(answer)
+                suggested, before = self._settled(answer), suggested
         found = [answer for answer in answers if answer is not None]
         if not found and self._rest:
-            columns, resting = (np.concatenate(part) for part in zip(*self._rest, strict=True))
-            found = [answer for answer in [self.fixed(columns, resting)] if answer is not None]
+            resting = (np.concatenate(part) for part in zip(*self._rest, strict=True))
+            found = [answer for answer in [self.fixed(*resting)] if answer is not None]
         return min(found, key=lambda answer: float(self._cost @ answer)) if found else None
 
-    def _settled(self, values: FloatArray) -> FloatArray | None:
-        """Return the cheapest values with every decision as some values suggest; None when there are none."""
-        return self.fixed(self._decisions, np.concatenate([choice.settle(values) for choice in self._choices]))
+    def _settled(self, values: FloatArray) -> FloatArray:
+        """Return every decision as some values suggest."""
+        return np.concatenate([choice.settle(values) for choice in self._choices])
 
 
 def _costs_at_most(cost: FloatArray, answers: Sequence[FloatArray | None], most: float) -> bool:
