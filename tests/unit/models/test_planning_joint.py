@@ -227,6 +227,21 @@ def test_negative_prices_and_dear_feed_in_tempt_nobody_to_cheat() -> None:
     assert answer.is_proven
 
 
+def test_what_may_store_own_power_only_stores_nothing_while_pv_is_turned_down() -> None:
+    answer = plan_home(
+        problem(
+            n=2,
+            import_eur_per_kwh=[-0.10, 0.50],
+            pv=[{"name": "roof", "power_w": [3000.0, 0.0]}],
+            batteries=[battery(soc_percent=0.0, can_charge_from_grid=False)],
+        )
+    )
+    # 0.5 kWh stored saves 0.25 EUR, the other 2 kWh earn 0.08 EUR each; turning PV down would only earn 0.05 EUR
+    assert asset(answer, "store").power_w == pytest.approx([500, -500], abs=0.2)
+    assert answer.spilled_pv_w == [0, 0]
+    assert answer.money_eur.total == pytest.approx(-2 * 0.08)
+
+
 @pytest.mark.parametrize(
     ("change", "named"),
     [
@@ -377,7 +392,7 @@ def test_doubling_every_price_doubles_the_money(home: Problem) -> None:
             appliances=[],
         )
 
-    one, two = plan_home(scaled(1.0)), plan_home(scaled(0.5))
+    one, two = plan_home(scaled(1.0), 20.0, 0.0), plan_home(scaled(0.5), 20.0, 0.0)
     if one.money_eur.broken_wishes < 1e-6 and two.money_eur.broken_wishes < 1e-6:
         assert two.money_eur.total == pytest.approx(one.money_eur.total / 2, abs=2e-4)
 

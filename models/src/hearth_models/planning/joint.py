@@ -15,7 +15,7 @@ import numpy as np
 from hearth_models.arrays import BoolArray, FloatArray, IntArray
 from hearth_models.battery import Battery
 from hearth_models.planning.problem import DemandCharge, Problem
-from hearth_models.planning.programme import TINY, Choice, Programme, either
+from hearth_models.planning.programme import TINY, Choice, Parts, Programme, either
 
 # What a kWh beyond the fuse or a limit costs; dearer than any tariff and than every other wish.
 BEYOND_EUR_PER_KWH = 10.0
@@ -96,7 +96,8 @@ class Joint:
     wishes: list[Wish] = field(default_factory=list)
     only_inside_out: list[Flow] = field(default_factory=list)
     """Discharging that may serve the home only."""
-
+    only_pv_in: list[Parts] = field(default_factory=list)
+    """Charging with own PV only."""
     cells: list[Cells] = field(default_factory=list)
     blocky: list[Callable[[FloatArray], list[tuple[IntArray, FloatArray]]]] = field(default_factory=list)
     """Tell from some values what assets that are on or off would do: columns with their values."""
@@ -106,7 +107,9 @@ class Joint:
         self.hours = self.problem.hours
         # less than a milliwatt is below what the solver can tell from nothing
         self.load_kw = np.round(np.array(self.problem.load_w) / 1000, 6)
-        self.pv_kw = self._pv_kw(may_be_down=False)
+        plants = [(pv, np.round(np.array(pv.power_w) / 1000, 6)) for pv in self.problem.pv]
+        self.pv_kw = sum((power for _, power in plants), np.zeros(self.n))
+        self.could_be_down_kw = sum((power for pv, power in plants if pv.can_curtail), np.zeros(self.n))
         self.balance_rows = np.arange(0)
         self.buy, self.sell = np.array(self.problem.import_eur_per_kwh), np.array(self.problem.export_eur_per_kwh)
         # where power is given away for less than nothing, losing it in a battery would pay
@@ -158,13 +161,9 @@ class Joint:
         """Return the most that all consumers (+1) or all sources (-1) can do."""
         return sum((flow.most_kw for flow in self.flows if flow.sign == sign), np.zeros(self.n))
 
-    def _pv_kw(self, *, may_be_down: bool) -> FloatArray:
-        plants = [pv for pv in self.problem.pv if pv.can_curtail or not may_be_down]
-        return sum((np.round(np.array(pv.power_w) / 1000, 6) for pv in plants), np.zeros(self.n))
-
     def _add_pv(self) -> None:
         """PV that is not wanted can be turned down, where the plant can."""
-        self.spilled = self.programme.columns(self.n, upper=self._pv_kw(may_be_down=True))
+        self.spilled = self.programme.columns(self.n, upper=self.could_be_down_kw)
         self.money.append((self.spilled, TIE_EUR_PER_KWH * self.hours))
 
     def _add_grid(self) -> None:
@@ -177,7 +176,7 @@ class Joint:
         self.limits_kw = limits
         # the most that can flow one way; a little more, so that one more kWh of load never meets this bound
         net = self.load_kw - self.pv_kw
-        could_be_down = np.where(self.buy < 0, self._pv_kw(may_be_down=True), 0.0)
+        could_be_down = np.where(self.is_burning, self.could_be_down_kw, 0.0)
         could_take = np.maximum(net + could_be_down + self.most_kw(1.0), 0.0) + _HEADROOM_KW
         could_give = np.maximum(self.most_kw(-1.0) - net, 0.0) + _HEADROOM_KW
         most_taken, most_given = np.minimum(could_take, limits[0]), np.minimum(could_give, limits[1])

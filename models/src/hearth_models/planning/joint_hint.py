@@ -32,7 +32,7 @@ def suggest(joint: Joint, values: FloatArray) -> FloatArray:
             hinted[columns] = power_kw
     for one in joint.cells:
         hinted[one.charge.columns] = hinted[one.discharge.columns] = 0.0
-        course_kw = _course_kw(joint, one, market, _net_kw(joint, hinted) + spilled_kw)
+        course_kw = _course_kw(joint, one, market, _net_kw(joint, hinted), spilled_kw)
         # only the sum of a power's parts counts
         n = joint.n
         hinted[one.charge.columns[:n]] = np.maximum(-course_kw, 0.0)
@@ -40,17 +40,19 @@ def suggest(joint: Joint, values: FloatArray) -> FloatArray:
     net_kw = _net_kw(joint, hinted) + spilled_kw
     hinted[joint.taken], hinted[joint.given] = np.maximum(net_kw, 0.0), np.maximum(-net_kw, 0.0)
     hinted[joint.taken_beyond] = hinted[joint.given_beyond] = 0.0
+    hinted[joint.spilled] = spilled_kw
     return hinted
 
 
-def _course_kw(joint: Joint, one: Cells, market: Market, rest_kw: FloatArray) -> FloatArray:
+def _course_kw(joint: Joint, one: Cells, market: Market, others_kw: FloatArray, spilled_kw: FloatArray) -> FloatArray:
     """Return the best course of one battery beside everybody else, + = discharge."""
-    lacking = joint.load_kw - joint.pv_kw
+    lacking = joint.load_kw - joint.pv_kw + spilled_kw
+    rest_kw = others_kw + spilled_kw
     lowest_kw, highest_kw = np.full(joint.n, -np.inf), np.full(joint.n, np.inf)
     if not one.can_charge_from_grid:
         lowest_kw = np.minimum(lacking, 0.0)
     if not one.can_discharge_to_grid:
-        highest_kw = np.where(lacking > 0, np.maximum(rest_kw, 0.0), 0.0)
+        highest_kw = np.where(joint.load_kw > joint.pv_kw, np.maximum(rest_kw, 0.0), 0.0)
     allowed_w = lowest_kw * 1000, highest_kw * 1000
     course_w = best_course(
         rest_kw * 1000, market, one.battery, one.stored_wh, joint.hours, one.end_eur_per_kwh, allowed_w

@@ -6,12 +6,13 @@ import numpy as np
 
 from hearth_models.arrays import FloatArray
 from hearth_models.planning.joint import BEYOND_EUR_PER_KWH, Joint
-from hearth_models.planning.programme import TINY
+from hearth_models.planning.programme import TINY, either
 
 
 def add_site(joint: Joint) -> None:
     """Add every limit there is; all assets and the grid must be there."""
     _stay_inside(joint)
+    _store_what_is_made(joint)
     _add_phases(joint)
     _add_dimming(joint)
 
@@ -28,6 +29,17 @@ def _stay_inside(joint: Joint) -> None:
     for flow in joint.flows:
         if flow.sign > 0:
             joint.programme.extend(rows[flow.steps], flow.columns, -flow.factors * is_short[flow.steps])
+
+
+def _store_what_is_made(joint: Joint) -> None:
+    """Whoever is paid for drawing power turns PV down; what may store PV only has nothing to store then."""
+    steps = np.flatnonzero(joint.is_burning & (joint.could_be_down_kw > TINY))
+    if not len(steps):
+        return
+    for parts in joint.only_pv_in:
+        inward = [(columns[steps], most_kw[steps]) for columns, most_kw in parts]
+        down = [(joint.spilled[steps], joint.could_be_down_kw[steps])]
+        either(joint.programme, inward, down, is_tempting=np.ones(len(steps), np.bool_))
 
 
 def _add_phases(joint: Joint) -> None:

@@ -74,6 +74,8 @@ def add_battery(joint: Joint, part: BatteryPart) -> Store:
     stored_wh = facts.stored_wh(part.soc_percent)
     may = part.can_charge_from_grid, part.can_discharge_to_grid
     joint.cells.append(Cells(charge, discharge, facts, stored_wh, end, *may))
+    if not part.can_charge_from_grid:
+        joint.only_pv_in.append(into)
     if not part.can_discharge_to_grid:
         joint.only_inside_out.append(discharge)
     either(programme, out_of, into, is_tempting=joint.is_burning)

@@ -25,7 +25,7 @@ _LAZY_ROUNDS = 4
 # Currency units: a hundredth of a cent is not worth a second.
 _GAP = 1e-4
 # So many switches HiGHS decides in tenths of a second; with more, what was settled is taken.
-_MOST_WHOLE = 24
+_MOST_WHOLE = 32
 # What a hint suggests may be impossible by a little; then its switches are settled anew upon what became of it.
 _REPAIRS = 3
 _SEED = 1
@@ -258,7 +258,7 @@ class Search:
         values = np.zeros(len(self._cost))
         values[columns] = found
         self._fill(values, is_in)
-        return values, float(solver.getInfo().mip_dual_bound), solver.is_optimal
+        return values, float(solver.getInfo().mip_dual_bound), solver.is_optimal and good_enough <= _GAP
 
     def _fill(self, values: FloatArray, is_known: BoolArray | None = None) -> None:
         """Give the switches that the solver did not have the value that fits."""

@@ -15,6 +15,8 @@ from hearth_models.arrays import Float32Array, FloatArray, IntArray
 from hearth_models.battery import Battery
 
 GRID_POINTS = 41
+# Of a single course, whose directions others rely on.
+_COURSE_POINTS = 81
 # Forced powers tried; a long step needs more of them, because it lasts.
 _FORCED_SHARES, _FORCED_SHARES_LONG = (0.5, 1.0), (0.25, 0.5, 1.0)
 _LONG_H = 0.5
@@ -129,7 +131,7 @@ def best_course(
         end_eur_per_kwh: Worth of a kWh left at the end.
         allowed_w: Lowest and highest power of each step, two arrays of shape (n_steps,) [W].
     """
-    grid = np.linspace(battery.min_wh, battery.max_wh, GRID_POINTS)
+    grid = np.linspace(battery.min_wh, battery.max_wh, _COURSE_POINTS)
     steps = _Steps.of(net_w[None], market, battery, hours, grid, allowed_w)
     values = steps.backward(end_eur_per_kwh * (grid - grid[0]) / 1000, 0, len(net_w), 0.0)[:, 0]
     best = steps.best_actions(values)
@@ -138,7 +140,7 @@ def best_course(
     nearest = 1 / (grid[1] - grid[0])
     course = np.empty(len(net_w))
     for step, duration_s in enumerate((hours * 3600).tolist()):
-        point = min(max(round((stored_wh - battery.min_wh) * nearest), 0), GRID_POINTS - 1)
+        point = min(max(round((stored_wh - battery.min_wh) * nearest), 0), _COURSE_POINTS - 1)
         asked_w = float(actions_w[step, best[step, point]])
         stored_wh, course[step] = battery.run(stored_wh, asked_w, duration_s)
     return course
