@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, timedelta
+from zoneinfo import ZoneInfo
 
 import msgspec
 import numpy as np
 
 from hearth_models.arrays import FloatArray
 from hearth_models.planning.joint import Joint, Price, Wish
+from hearth_models.planning.joint_battery import add_battery
+from hearth_models.planning.joint_car import add_car
 from hearth_models.planning.joint_heat import Run, Warmth, add_appliance, add_heat
 from hearth_models.planning.joint_hint import suggest
 from hearth_models.planning.joint_site import add_site
-from hearth_models.planning.joint_stores import Store, add_battery, add_car
-from hearth_models.planning.problem import Problem, check
+from hearth_models.planning.joint_stores import Store
+from hearth_models.planning.problem import Problem
+from hearth_models.planning.problem_check import check
 from hearth_models.planning.search import TIME_LIMIT_S, Search
 
 # Less than this is not worth a word, in the unit of the wish.
@@ -217,7 +221,9 @@ class _Words:
     """Says why, with the clock of the home."""
 
     def __init__(self, problem: Problem) -> None:
-        self._start: datetime = problem.start_at
+        start = problem.start_at
+        self._start = start.astimezone(UTC)
+        self._zone = start.tzinfo if problem.timezone is None else ZoneInfo(problem.timezone)
         self._edges = problem.begins_s
         self._buy = np.array(problem.import_eur_per_kwh)
         self._cheapest_first = np.argsort(self._buy, kind="stable").tolist()
@@ -228,7 +234,8 @@ class _Words:
 
     def clock(self, step: int) -> str:
         """Return when a step begins, as the home's clock shows it."""
-        return f"{self._start + timedelta(seconds=float(self._edges[step])):%H:%M}"
+        at = self._start + timedelta(seconds=float(self._edges[step]))
+        return f"{at.astimezone(self._zone):%H:%M}"
 
     def spans(self, power_w: FloatArray) -> list[str]:
         """Say for each span of one direction why it lies there."""
