@@ -21,6 +21,8 @@ from hearth_models.planning.programme import TINY, Choice, Parts, Programme, eit
 BEYOND_EUR_PER_KWH = 10.0
 # Decides between courses of the same cost: less through the meter, less through the battery, less PV spilled.
 TIE_EUR_PER_KWH = 1e-6
+# And earlier rather than later, so that a plan made again tomorrow does not shift what costs the same.
+LATER_EUR_PER_KWH_H = 1e-7
 _UNLIMITED_KW = 1000.0
 _HEADROOM_KW = 0.1
 
@@ -193,7 +195,9 @@ class Joint:
         ]
         terms: list[Price] = [(self.taken, 1.0), (taken_beyond, 1.0), (self.given, -1.0), (given_beyond, -1.0)]
         self.balance_rows = self.programme.rows([*terms, (self.spilled, -1.0)], lower=net, upper=net)
+        later = LATER_EUR_PER_KWH_H * self.problem.begins_s[:-1] / 3600 * self.hours
         for flow in self.flows:
+            self.money.append((flow.columns, later[flow.steps] * flow.factors))
             self.programme.extend(self.balance_rows[flow.steps], flow.columns, -flow.sign * flow.factors)
 
         def lead(values: FloatArray) -> FloatArray:

@@ -183,6 +183,7 @@ class Search:
     def _linear_solver(self) -> Solver:
         solver = self._solver(self._kept, ~self._matrix.is_switched, np.arange(0))
         solver.setOptionValue("presolve", "off")  # takes longer than it saves: little is left to simplify
+        solver.setOptionValue("dual_feasibility_tolerance", 1e-9)  # sees which of equals is preferred
         return solver
 
     def _solver(self, columns: IntArray, rows: BoolArray, whole: IntArray) -> Solver:
