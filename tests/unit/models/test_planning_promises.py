@@ -60,7 +60,7 @@ def into_cells_wh(power_w: float, hours: float) -> float:
 
 def test_a_little_power_is_not_worth_its_band() -> None:
     """400 W of surplus for an hour: at 0.8 both ways 256 Wh come back, worth 0.077 EUR; feed-in pays 0.06 or 0.08."""
-    given = {
+    given: dict[str, Any] = {
         "pv": [{"name": "roof", "power_w": [900.0, 0.0]}],
         "batteries": [store(efficiency=BANDS, can_charge_from_grid=False)],
     }
