@@ -178,8 +178,7 @@ class Joint:
         self.limits_kw = limits
         # the most that can flow one way; a little more, so that one more kWh of load never meets this bound
         net = self.load_kw - self.pv_kw
-        could_be_down = np.where(self.is_burning, self.could_be_down_kw, 0.0)
-        could_take = np.maximum(net + could_be_down + self.most_kw(1.0), 0.0) + _HEADROOM_KW
+        could_take = np.maximum(net + self.could_be_down_kw + self.most_kw(1.0), 0.0) + _HEADROOM_KW
         could_give = np.maximum(self.most_kw(-1.0) - net, 0.0) + _HEADROOM_KW
         most_taken, most_given = np.minimum(could_take, limits[0]), np.minimum(could_give, limits[1])
         add, steps = self.programme.columns, np.arange(self.n)

@@ -12,12 +12,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import highspy
 import numpy as np
 
 from hearth_models.arrays import BoolArray, FloatArray, IntArray
 from hearth_models.planning.inputs import PlanError
 from hearth_models.planning.programme import Choice, Programme
+from hearth_models.planning.solver import Solver
 
 TIME_LIMIT_S = 2.0
 # So often only the broken steps become whole; then the whole choice does, so that the rounds end.
@@ -28,38 +28,8 @@ _GAP = 1e-4
 _MOST_WHOLE = 32
 # What a hint suggests may be impossible by a little; then its switches are settled anew upon what became of it.
 _REPAIRS = 3
-_SEED = 1
-
-
-class Solver(highspy.Highs):
-    """HiGHS without callbacks, whose installation prints a banner before output can be turned off."""
-
-    def __init__(self) -> None:
-        super(highspy.Highs, self).__init__()
-        self.setOptionValue("output_flag", False)
-        self.setOptionValue("threads", 1)
-        self.setOptionValue("random_seed", _SEED)
-
-    @property
-    def has_solution(self) -> bool:
-        """Whether what it found so far satisfies everything."""
-        found: bool = self.getInfo().primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
-        return found
-
-    @property
-    def is_optimal(self) -> bool:
-        """Whether nothing better exists."""
-        return bool(self.getModelStatus() == highspy.HighsModelStatus.kOptimal)
-
-    def run_until(self, deadline_s: float) -> FloatArray | None:
-        """Solve; None when nothing satisfies everything, or time is up before anything was found."""
-        left_s = deadline_s - time.monotonic()
-        if left_s <= 0:
-            return None
-        # the limit counts from the solver's first run on
-        self.setOptionValue("time_limit", self.getRunTime() + left_s)
-        self.run()
-        return np.array(self.getSolution().col_value) if self.has_solution else None
+# Of a cost; with penalties of thousands the solver's tolerance shows.
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -187,35 +157,10 @@ class Search:
         return solver
 
     def _solver(self, columns: IntArray, rows: BoolArray, whole: IntArray) -> Solver:
-        """Return a solver that holds some columns and rows, with some of the columns whole."""
-        matrix, solver = self._matrix, Solver()
-        place = np.full(len(matrix.lower), -1)
-        place[columns] = np.arange(len(columns))
-        entries = rows[matrix.row]
-        lengths = np.bincount(matrix.row[entries], minlength=len(rows))[rows]
-        kinds = np.zeros(len(columns), np.int32)
-        kinds[place[whole]] = 1
-        n_rows = int(rows.sum())
-        solver.passModel(
-            len(columns),
-            n_rows,
-            int(entries.sum()),
-            int(highspy.MatrixFormat.kRowwise),
-            int(highspy.ObjSense.kMinimize),
-            0.0,
-            self._cost[columns],
-            matrix.lower[columns],
-            matrix.upper[columns],
-            matrix.row_lower[rows],
-            matrix.row_upper[rows],
-            np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int32),
-            place[matrix.column[entries]].astype(np.int32),
-            matrix.factor[entries],
-            kinds,
-        )
+        solver = Solver()
+        solver.load(self._matrix, self._cost, columns, rows, whole)
         for cost, most in self._held:
-            used = np.flatnonzero(cost)
-            solver.addRow(-highspy.kHighsInf, most, len(used), place[used].astype(np.int32), cost[used])
+            solver.hold(cost[columns], most)
         return solver
 
     def _relaxed(self) -> tuple[FloatArray, float, bool] | None:
@@ -239,27 +184,30 @@ class Search:
 
     def _branched(self, start: FloatArray | None, good_enough: float) -> tuple[FloatArray, float, bool] | None:
         """Solve with what is whole by now."""
-        matrix = self._matrix
+        matrix, gap = self._matrix, max(good_enough / 2, _GAP)
         whole = np.concatenate([choice.columns[part] for choice, part in self._pairs()])
         is_in = ~matrix.is_switch
         is_in[whole] = True
         rows = np.ones(len(matrix.row_lower), np.bool_)
         rows[matrix.row[~is_in[matrix.column]]] = False
         columns = np.flatnonzero(is_in)
-        solver = self._solver(columns, rows, whole)
-        solver.setOptionValue("mip_abs_gap", max(good_enough / 2, _GAP))
-        solver.setOptionValue("mip_rel_gap", 0.0)
-        if start is not None:
-            solution = highspy.HighsSolution()
-            solution.col_value = start[columns].tolist()
-            solver.setSolution(solution)
-        found = solver.run_until(self._deadline_s)
-        if found is None or solver.getModelStatus() == highspy.HighsModelStatus.kTimeLimit:
-            return None  # what was found just in time would not be found again
-        values = np.zeros(len(self._cost))
-        values[columns] = found
+        # HiGHS sometimes returns the start where it has found better; it is asked again without
+        for begin in (start, None) if start is not None else (None,):
+            solver = self._solver(columns, rows, whole)
+            solver.setOptionValue("mip_abs_gap", gap)
+            solver.setOptionValue("mip_rel_gap", 0.0)
+            solver.setOptionValue("mip_allow_restart", False)  # restarts have cut off the best
+            if begin is not None:
+                solver.begin_with(begin[columns])
+            found = solver.run_until(self._deadline_s)
+            if found is None or not solver.is_optimal:
+                return None  # what was found just in time would not be found again
+            values, bound = np.zeros(len(self._cost)), float(solver.getInfo().mip_dual_bound)
+            values[columns] = found
+            if float(self._cost @ values) <= bound + gap + _ROUNDING * abs(bound):
+                break
         self._fill(values, is_in)
-        return values, float(solver.getInfo().mip_dual_bound), solver.is_optimal and good_enough <= _GAP
+        return values, bound, good_enough <= _GAP
 
     def _fill(self, values: FloatArray, is_known: BoolArray | None = None) -> None:
         """Give the switches that the solver did not have the value that fits."""
