@@ -143,6 +143,35 @@ def test_stored_energy_follows_from_the_bands_alone_and_all_switches_find_nothin
     assert answer.money_eur.total == pytest.approx(float(joint.cost @ search.solve().values), abs=2e-4)
 
 
+def lost_w(power_w: float, efficiency: float) -> float:
+    """Conversion losses without their constant part: exact at thirds of 5 kW, straight lines in between."""
+    share = 1 - efficiency if power_w > 0 else 1 / efficiency - 1
+    edges_w = np.linspace(0, 5000, 4)
+    return float(np.interp(abs(power_w), edges_w, 0.45 * share * edges_w + 0.40 * share / 2500 * edges_w**2))
+
+
+def check_losses(problem: Problem) -> None:
+    plan, part = asset(exact(problem), "store"), problem.batteries[0]
+    assert plan.stored_wh is not None
+    assert isinstance(part.efficiency, float)
+    before_wh = part.capacity_wh * part.soc_percent / 100
+    for power_w, after_wh, hours in zip(plan.power_w, plan.stored_wh, problem.hours.tolist(), strict=True):
+        moved_wh = (power_w - lost_w(power_w, part.efficiency) - part.own_use_w) * hours
+        assert after_wh - before_wh == pytest.approx(moved_wh, abs=0.3)
+        before_wh = after_wh
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(homes())
+def test_losses_are_those_of_the_power(problem: Problem) -> None:
+    check_losses(problem)
+
+
+def test_who_is_paid_for_drawing_power_loses_no_more_than_the_power_does() -> None:
+    """A battery with room for 1 kWh would draw it with the losses of full power, if it could draw little with these."""
+    check_losses(home(3, import_eur_per_kwh=[-0.2, -0.3, -0.2], batteries=[store(soc_percent=90.0, efficiency=0.9)]))
+
+
 @pytest.mark.parametrize(
     ("bands", "named"),
     [

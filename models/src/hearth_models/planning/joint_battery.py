@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
-from hearth_models.arrays import FloatArray, IntArray
+from hearth_models.arrays import BoolArray, FloatArray, IntArray
 from hearth_models.battery import Battery, Losses
 from hearth_models.planning.joint import TIE_EUR_PER_KWH, Cells, Flow, Joint
 from hearth_models.planning.joint_bands import one_band, stated_bands
 from hearth_models.planning.joint_stores import Store, storage
 from hearth_models.planning.problem import BatteryPart
-from hearth_models.planning.programme import Parts, either
+from hearth_models.planning.programme import TINY, Choice, Parts, either, total
 
 # Tiers below the fuse's: a kWh below the lowest charge or the reserve for an hour.
 BELOW_EUR_PER_KWH_H = 2.0
@@ -42,6 +44,8 @@ def add_battery(joint: Joint, part: BatteryPart) -> Store:
     else:
         into, into_cells = _bands(joint, part.max_charge_w, most_in, facts.charge_losses, -1)
         out_of, out_of_cells = _bands(joint, part.max_discharge_w, most_out, facts.discharge_losses, 1)
+        _in_order(joint, into)
+        _in_order(joint, out_of)
         either(programme, out_of, into, is_tempting=joint.is_burning)
     charge = Flow.of([columns for columns, _ in into], 1.0, most_in, part.phase)
     discharge = Flow.of([columns for columns, _ in out_of], -1.0, most_out, part.phase)
@@ -95,7 +99,8 @@ def _add_cells(joint: Joint, part: BatteryPart, facts: Battery, now: float) -> t
 def _bands(joint: Joint, rated_w: float, most_kw: FloatArray, losses: Losses, side: int) -> tuple[Parts, Parts]:
     """Add AC power as the sum of bands, each with the losses of its own power.
 
-    Losses grow with the square of power, so later bands are dearer and the cheapest answer fills them in order.
+    Losses grow with the square of power, so later bands are dearer and the cheapest answer fills them in order, unless
+    losing power pays.
 
     Args:
         joint: The programme.
@@ -109,7 +114,7 @@ def _bands(joint: Joint, rated_w: float, most_kw: FloatArray, losses: Losses, si
     """
     bands, cells = [], []
     before = 0.0
-    for share in _BANDS:
+    for share in _BANDS if losses.quadratic_per_w > 0 else (1.0,):
         width_kw = np.clip(most_kw - before * rated_w / 1000, 0.0, (share - before) * rated_w / 1000)
         loss = losses.proportional + losses.quadratic_per_w * (share + before) * rated_w
         band = joint.programme.columns(joint.n, upper=width_kw)
@@ -117,3 +122,27 @@ def _bands(joint: Joint, rated_w: float, most_kw: FloatArray, losses: Losses, si
         cells.append((band, side * (1 + side * loss) * joint.hours))
         before = share
     return bands, cells
+
+
+def _in_order(joint: Joint, bands: Parts) -> None:
+    """Use a band only where the one below is full."""
+    programme, n = joint.programme, joint.n
+    for (low, low_kw), (high, high_kw) in pairwise(bands):
+        is_full = programme.switches(n)
+        programme.rows([(low, 1.0), (is_full, -low_kw)], lower=0.0)
+        programme.rows([(high, 1.0), (is_full, -high_kw)], upper=0.0)
+        programme.choices.append(_filled_first(is_full, low, low_kw, high, bands))
+        programme.rest.append((is_full, np.zeros(n)))
+
+
+def _filled_first(is_full: IntArray, low: IntArray, low_kw: FloatArray, high: IntArray, bands: Parts) -> Choice:
+    below_kw = np.sum([most_kw for columns, most_kw in bands if columns[0] <= low[0]], axis=0)
+
+    def is_broken(values: FloatArray) -> BoolArray:
+        return (values[high] > TINY) & (values[low] < low_kw - TINY)
+
+    def settle(values: FloatArray) -> FloatArray:
+        settled: FloatArray = (total(bands, values) > below_kw).astype(np.float64)
+        return settled
+
+    return Choice(is_full, is_broken, settle)
