@@ -365,6 +365,28 @@ def test_switches_that_are_whole_only_where_needed_cost_no_more_than_all_of_them
     assert answer.money_eur.total == pytest.approx(float(joint.cost @ found.values), abs=2e-4)
 
 
+def test_an_appliance_beside_traces_of_power_starts_where_it_is_cheapest() -> None:
+    """The solver once called proved what its own start was better than; the best start is looked for by hand."""
+    load_w, sun_w = [830.0, 0.001, 3347.5, 2615.2, 3549.0, 1e-05, 254.5, 1420.7], [3907.8, 4151.5, 1526.7, 3013.8]
+    given: dict[str, Any] = {
+        "steps_s": [3600.0, 900.0, 300.0, 3600.0, 3600.0, 3600.0, 3600.0, 900.0],
+        "import_eur_per_kwh": [0.148, 0.1693, 0.1087, 0.5054, 0.0378, 0.4992, 0.573, 0.4938],
+        "export_eur_per_kwh": [0.1447, 0.1394, 0.1285, 0.3135, 0.1944, -0.0017, 0.0803, 0.3435],
+        "load_w": load_w,
+        "site": {"fuse_a": 35.0, "phases": 1},
+        "pv": [{"name": "roof", "power_w": [*sun_w, 1960.2, 0.001, 3917.7, 2524.5]}],
+    }
+    dishes = {"name": "dishes", "shape_w": [1500.0, 300.0], "shape_step_s": 600.0}
+    begins_s = np.cumsum([0.0, *given["steps_s"]])
+    by_hand = [
+        plan_home(problem(**given | {"appliances": [dishes | {"earliest_s": begin, "ready_by_s": begin + 1200.0}]}))
+        for begin in begins_s[:-2].tolist()
+    ]
+    answer = plan_home(problem(**given, appliances=[dishes]), 20.0, 0.0)
+    assert answer.is_proven
+    assert answer.money_eur.total == pytest.approx(min(one.money_eur.total for one in by_hand), abs=1e-4)
+
+
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(homes())
 def test_the_order_of_assets_changes_nothing_and_the_same_question_has_one_answer(home: Problem) -> None:

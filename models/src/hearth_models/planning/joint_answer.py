@@ -10,7 +10,7 @@ from hearth_models.planning.joint import Joint, Price
 from hearth_models.planning.joint_battery import add_battery
 from hearth_models.planning.joint_car import add_car
 from hearth_models.planning.joint_heat import Run, Warmth, add_appliance, add_heat
-from hearth_models.planning.joint_hint import suggest
+from hearth_models.planning.joint_hint import suggestions
 from hearth_models.planning.joint_site import add_site
 from hearth_models.planning.joint_stores import Store
 from hearth_models.planning.joint_words import BrokenWish, Words, broken_wishes
@@ -117,7 +117,7 @@ def build(problem: Problem) -> tuple[Joint, list[Store], list[Warmth], list[Run]
     runs = [add_appliance(joint, one) for one in _by_name(problem.appliances)]
     joint.close()
     add_site(joint)
-    joint.programme.hint = lambda values: suggest(joint, values)
+    joint.programme.hint = lambda values: suggestions(joint, values)
     return joint, stores, warmths, runs
 
 

@@ -7,7 +7,7 @@ is a bound of that column once the switches are settled; that is how an answer i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -94,8 +94,8 @@ class Programme:
     choices: list[Choice] = field(default_factory=list)
     rest: list[tuple[IntArray, FloatArray]] = field(default_factory=list)
     """Columns with their values when nothing is done, every switch among them; the others can follow from these."""
-    hint: Callable[[FloatArray], FloatArray] | None = None
-    """Returns values that are more physical than some: switches are settled as these suggest."""
+    hint: Callable[[FloatArray], Iterable[FloatArray]] | None = None
+    """Returns values that are more physical than some: switches are settled as each of these suggests."""
     _columns: list[tuple[FloatArray, FloatArray]] = field(default_factory=list)
     _switches: list[IntArray] = field(default_factory=list)
     _entries: list[tuple[IntArray, IntArray, FloatArray]] = field(default_factory=list)

@@ -152,8 +152,7 @@ class Search:
 
     def _linear_solver(self) -> Solver:
         solver = self._solver(self._kept, ~self._matrix.is_switched, np.arange(0))
-        solver.setOptionValue("presolve", "off")  # takes longer than it saves: little is left to simplify
-        solver.setOptionValue("dual_feasibility_tolerance", 1e-9)  # sees which of equals is preferred
+        solver.prepare_linear()
         return solver
 
     def _solver(self, columns: IntArray, rows: BoolArray, whole: IntArray) -> Solver:
@@ -191,23 +190,24 @@ class Search:
         rows = np.ones(len(matrix.row_lower), np.bool_)
         rows[matrix.row[~is_in[matrix.column]]] = False
         columns = np.flatnonzero(is_in)
-        # HiGHS sometimes returns the start where it has found better; it is asked again without
-        for begin in (start, None) if start is not None else (None,):
+        for begin in (start, None):
             solver = self._solver(columns, rows, whole)
-            solver.setOptionValue("mip_abs_gap", gap)
-            solver.setOptionValue("mip_rel_gap", 0.0)
-            solver.setOptionValue("mip_allow_restart", False)  # restarts have cut off the best
-            if begin is not None:
+            solver.prepare_branching(gap)
+            if begin is None:
+                solver.setOptionValue("presolve", "off")
+            else:
                 solver.begin_with(begin[columns])
             found = solver.run_until(self._deadline_s)
             if found is None or not solver.is_optimal:
                 return None  # what was found just in time would not be found again
             values, bound = np.zeros(len(self._cost)), float(solver.getInfo().mip_dual_bound)
             values[columns] = found
-            if float(self._cost @ values) <= bound + gap + _ROUNDING * abs(bound):
-                break
-        self._fill(values, is_in)
-        return values, bound, good_enough <= _GAP
+            # HiGHS sometimes returns the start where it has found better, or loses the best; it is asked once more
+            cost, rounding = float(self._cost @ values), _ROUNDING * max(abs(bound), 1.0)
+            if cost <= bound + gap + rounding and (start is None or bound <= float(self._cost @ start) + rounding):
+                self._fill(values, is_in)
+                return values, bound, good_enough <= _GAP
+        return None
 
     def _fill(self, values: FloatArray, is_known: BoolArray | None = None) -> None:
         """Give the switches that the solver did not have the value that fits."""
@@ -224,23 +224,29 @@ class Search:
 
     def _better(self, best: FloatArray | None, values: FloatArray, enough: float) -> FloatArray | None:
         """Return the cheapest known values that satisfy everything: switches as some values suggest, or all at rest."""
-        columns = self._decisions
-        answers = [best, self.fixed(columns, self._settled(values))]
+        answers = [best, self.fixed(self._decisions, self._settled(values))]
         if self._hint is not None and not _costs_at_most(self._cost, answers, enough):
-            suggested, before = self._settled(self._hint(values)), np.zeros(0)
-            for _ in range(_REPAIRS + 1):
-                if np.array_equal(suggested, before):
+            for suggestion in self._hint(values):
+                answers += self._repaired(suggestion)
+                if _costs_at_most(self._cost, answers, enough):
                     break
-                answer = self.fixed(columns, suggested)
-                if answer is None:
-                    break
-                answers.append(answer)
-                suggested, before = self._settled(answer), suggested
         found = [answer for answer in answers if answer is not None]
         if not found and self._rest:
             resting = (np.concatenate(part) for part in zip(*self._rest, strict=True))
             found = [answer for answer in [self.fixed(*resting)] if answer is not None]
         return min(found, key=lambda answer: float(self._cost @ answer)) if found else None
+
+    def _repaired(self, suggestion: FloatArray) -> list[FloatArray]:
+        """Return answers with every decision as a suggestion has it, then as became of it."""
+        answers: list[FloatArray] = []
+        decided, before = self._settled(suggestion), np.zeros(0)
+        for _ in range(_REPAIRS + 1):
+            answer = None if np.array_equal(decided, before) else self.fixed(self._decisions, decided)
+            if answer is None:
+                break
+            answers.append(answer)
+            decided, before = self._settled(answer), decided
+        return answers
 
     def _settled(self, values: FloatArray) -> FloatArray:
         """Return every decision as some values suggest."""

@@ -33,6 +33,21 @@ class Solver(highspy.Highs):
         """Whether nothing better exists."""
         return bool(self.getModelStatus() == highspy.HighsModelStatus.kOptimal)
 
+    def prepare_linear(self) -> None:
+        """Expect linear programmes that are solved again and again."""
+        # presolve takes longer than it saves: little is left to simplify
+        self.setOptionValue("presolve", "off")
+        # sees which of equals is preferred
+        self.setOptionValue("dual_feasibility_tolerance", 1e-9)
+
+    def prepare_branching(self, gap: float) -> None:
+        """Expect whole numbers; an answer that can be bettered by no more than ``gap`` is the best."""
+        self.setOptionValue("mip_abs_gap", gap)
+        self.setOptionValue("mip_rel_gap", 0.0)
+        # with traces of power, tolerances as loose as usual have lost the best, and so have restarts
+        self.setOptionValue("mip_feasibility_tolerance", 1e-9)
+        self.setOptionValue("mip_allow_restart", False)
+
     def load(self, matrix: Matrix, cost: FloatArray, columns: IntArray, rows: BoolArray, whole: IntArray) -> None:
         """Take a part of a programme.
 
