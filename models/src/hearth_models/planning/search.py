@@ -24,8 +24,12 @@ TIME_LIMIT_S = 2.0
 _LAZY_ROUNDS = 4
 # Currency units: a hundredth of a cent is not worth a second.
 _GAP = 1e-4
-# So many switches HiGHS decides in tenths of a second; with more, what was settled is taken.
-_MOST_WHOLE = 32
+# So many switches HiGHS decides in a second or so; it is asked when that could save this much [currency units]. To save
+# less, fewer must do; otherwise what was settled is taken.
+_MOST_WHOLE, _WORTH_SECONDS = 32, 0.1
+_FEW_WHOLE = 16
+# Of the time there is; the rest is for settling, and for prices.
+_BRANCHING_SHARE = 0.8
 # What a hint suggests may be impossible by a little; then its switches are settled anew upon what became of it.
 _REPAIRS = 3
 # Of a cost; with penalties of thousands the solver's tolerance shows.
@@ -91,7 +95,7 @@ class Search:
             if best is not None and float(self._cost @ best) - bound <= good_enough:
                 break
             self._make_whole(broken, everywhere=attempt >= _LAZY_ROUNDS)
-            if best is not None and good_enough > _GAP and self._n_whole > _MOST_WHOLE:
+            if best is not None and good_enough > _GAP and not self._is_worth_it(float(self._cost @ best) - bound):
                 break
         if best is None:
             raise PlanError("the programme has no answer")
@@ -105,6 +109,7 @@ class Search:
         """Return what one more unit on the right of each row would cost, with decisions as they are in a solution."""
         if self._priced is None or values is not self._priced[0]:
             columns = self._decisions
+            self._deadline_s = time.monotonic() + 1.0  # a millisecond is enough, even when time is up
             self.fixed(columns, np.round(values[columns]))
         found = np.zeros(len(self._matrix.row_lower))
         if self._priced is not None:
@@ -134,6 +139,9 @@ class Search:
         full = self._solved(bounds[0])
         self._linear.changeColsBounds(len(changed), changed, own_lower[changed], own_upper[changed])
         return full
+
+    def _is_worth_it(self, could_save: float) -> bool:
+        return self._n_whole <= (_MOST_WHOLE if could_save > _WORTH_SECONDS else _FEW_WHOLE)
 
     @property
     def _has_whole(self) -> bool:
@@ -190,6 +198,8 @@ class Search:
         rows = np.ones(len(matrix.row_lower), np.bool_)
         rows[matrix.row[~is_in[matrix.column]]] = False
         columns = np.flatnonzero(is_in)
+        now_s = time.monotonic()
+        until_s = now_s + (self._deadline_s - now_s) * _BRANCHING_SHARE
         for begin in (start, None):
             solver = self._solver(columns, rows, whole)
             solver.prepare_branching(gap)
@@ -197,7 +207,7 @@ class Search:
                 solver.setOptionValue("presolve", "off")
             else:
                 solver.begin_with(begin[columns])
-            found = solver.run_until(self._deadline_s)
+            found = solver.run_until(until_s)
             if found is None or not solver.is_optimal:
                 return None  # what was found just in time would not be found again
             values, bound = np.zeros(len(self._cost)), float(solver.getInfo().mip_dual_bound)
