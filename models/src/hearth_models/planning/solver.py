@@ -37,7 +37,8 @@ class Solver(highspy.Highs):
         """Expect linear programmes that are solved again and again."""
         # presolve takes longer than it saves: little is left to simplify
         self.setOptionValue("presolve", "off")
-        # sees which of equals is preferred
+        # equals are told apart by a preference, so costs need no noise; it sees which of equals is preferred
+        self.setOptionValue("dual_simplex_cost_perturbation_multiplier", 0.0)
         self.setOptionValue("dual_feasibility_tolerance", 1e-9)
 
     def prepare_branching(self, gap: float) -> None:
