@@ -17,6 +17,7 @@ from hearth_models.cli import app
 from hearth_models.planning import PlanError
 from hearth_models.planning.joint_answer import Answer, AssetPlan, build, plan_home
 from hearth_models.planning.problem import Problem, problem_schema, read_problem
+from hearth_models.planning.search import Search
 
 START = "2026-01-15T18:00:00+01:00"
 
@@ -226,6 +227,21 @@ def test_negative_prices_and_dear_feed_in_tempt_nobody_to_cheat() -> None:
     assert answer.is_proven
 
 
+def test_what_may_store_own_power_only_stores_nothing_while_pv_is_turned_down() -> None:
+    answer = plan_home(
+        problem(
+            n=2,
+            import_eur_per_kwh=[-0.10, 0.50],
+            pv=[{"name": "roof", "power_w": [3000.0, 0.0]}],
+            batteries=[battery(soc_percent=0.0, can_charge_from_grid=False)],
+        )
+    )
+    # 0.5 kWh stored saves 0.25 EUR, the other 2 kWh earn 0.08 EUR each; turning PV down would only earn 0.05 EUR
+    assert asset(answer, "store").power_w == pytest.approx([500, -500], abs=0.2)
+    assert answer.spilled_pv_w == [0, 0]
+    assert answer.money_eur.total == pytest.approx(-2 * 0.08)
+
+
 @pytest.mark.parametrize(
     ("change", "named"),
     [
@@ -351,12 +367,34 @@ def test_every_home_gets_a_plan_that_obeys_physics(home: Problem) -> None:
 def test_switches_that_are_whole_only_where_needed_cost_no_more_than_all_of_them(home: Problem) -> None:
     answer = plan_home(home, 20.0, 0.0)
     joint, *_ = build(home)
-    search = joint.programme.open(joint.cost, 20.0)
+    search = Search(joint.programme, joint.cost, 20.0)
     search.insist()
     found = search.solve()
     assert found.is_proven
     assert answer.is_proven
     assert answer.money_eur.total == pytest.approx(float(joint.cost @ found.values), abs=2e-4)
+
+
+def test_an_appliance_beside_traces_of_power_starts_where_it_is_cheapest() -> None:
+    """The solver once called proved what its own start was better than; the best start is looked for by hand."""
+    load_w, sun_w = [830.0, 0.001, 3347.5, 2615.2, 3549.0, 1e-05, 254.5, 1420.7], [3907.8, 4151.5, 1526.7, 3013.8]
+    given: dict[str, Any] = {
+        "steps_s": [3600.0, 900.0, 300.0, 3600.0, 3600.0, 3600.0, 3600.0, 900.0],
+        "import_eur_per_kwh": [0.148, 0.1693, 0.1087, 0.5054, 0.0378, 0.4992, 0.573, 0.4938],
+        "export_eur_per_kwh": [0.1447, 0.1394, 0.1285, 0.3135, 0.1944, -0.0017, 0.0803, 0.3435],
+        "load_w": load_w,
+        "site": {"fuse_a": 35.0, "phases": 1},
+        "pv": [{"name": "roof", "power_w": [*sun_w, 1960.2, 0.001, 3917.7, 2524.5]}],
+    }
+    dishes = {"name": "dishes", "shape_w": [1500.0, 300.0], "shape_step_s": 600.0}
+    begins_s = np.cumsum([0.0, *given["steps_s"]])
+    by_hand = [
+        plan_home(problem(**given | {"appliances": [dishes | {"earliest_s": begin, "ready_by_s": begin + 1200.0}]}))
+        for begin in begins_s[:-2].tolist()
+    ]
+    answer = plan_home(problem(**given, appliances=[dishes]), 20.0, 0.0)
+    assert answer.is_proven
+    assert answer.money_eur.total == pytest.approx(min(one.money_eur.total for one in by_hand), abs=1e-4)
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -386,7 +424,7 @@ def test_doubling_every_price_doubles_the_money(home: Problem) -> None:
             appliances=[],
         )
 
-    one, two = plan_home(scaled(1.0)), plan_home(scaled(0.5))
+    one, two = plan_home(scaled(1.0), 20.0, 0.0), plan_home(scaled(0.5), 20.0, 0.0)
     if one.money_eur.broken_wishes < 1e-6 and two.money_eur.broken_wishes < 1e-6:
         assert two.money_eur.total == pytest.approx(one.money_eur.total / 2, abs=2e-4)
 

@@ -138,9 +138,10 @@ def test_broken_wishes_are_told() -> None:
         inputs(price, load_w, sun_w, soc_percent=0.0, battery=slow), "anna", 1, int(START_S * 1000), BERLIN
     )
     told = " | ".join(plan.broken_wishes)
-    assert "18:00-19:00: the house needs up to" in told
-    assert "of sun is more than may be fed in" in told
-    assert "below its lowest charge of 5 %" in told
+    # 17.25 kW pass the fuse and the battery gives 5; 30 kW of sun are 11.65 more than load, fuse and battery take
+    assert "the home draws up to 2.75 kW more than it may, 18:00-19:00" in told
+    assert "the home feeds in up to 11.65 kW more than it may, 10:00-13:00" in told
+    assert "the battery is up to 0.39 kWh below its lowest charge, 00:00-01:00" in told
 
 
 def test_negative_prices_are_taken() -> None:

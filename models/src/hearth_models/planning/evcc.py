@@ -20,7 +20,7 @@ from msgspec import Meta
 from hearth_models.arrays import FloatArray
 from hearth_models.planning.evcc_model import EvccModel
 from hearth_models.planning.inputs import UNREADABLE, PlanError
-from hearth_models.planning.milp import TIME_LIMIT_S
+from hearth_models.planning.search import TIME_LIMIT_S
 
 CHARGING_STRATEGIES = (
     "none",

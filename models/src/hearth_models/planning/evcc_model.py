@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hearth_models.arrays import BoolArray, FloatArray, IntArray
-from hearth_models.planning.milp import Choice, Programme, Solution
+from hearth_models.planning.evcc_wishes import EvccStore, EvccWishes
+from hearth_models.planning.programme import TINY, Choice, Programme, either
+from hearth_models.planning.search import Search, Solution
 
 if TYPE_CHECKING:
     from hearth_models.planning.evcc import EvccBattery, EvccRequest
@@ -24,8 +26,6 @@ _LOWEST_BASE_PER_KWH = 0.1
 _PEAK_SHARE = 1e-3
 # Currency units that deciding between equals may cost, for rounding's sake.
 _SLACK = 1e-6
-# Less than this is nothing [kWh].
-_TINY_KWH = 1e-6
 _BEYOND_KWH = 1000.0
 # The cost gets most of the time; what is left decides between equals.
 _COST_SHARE = 0.75
@@ -46,16 +46,6 @@ class Schedule:
     is_proven: bool
 
 
-@dataclass(frozen=True)
-class _Store:
-    """Columns of one battery."""
-
-    battery: EvccBattery
-    charge: IntArray
-    discharge: IntArray
-    stored: IntArray
-
-
 @dataclass
 class EvccModel:
     """A request as a programme."""
@@ -72,16 +62,17 @@ class EvccModel:
         self._has_rate = grid.p_max_imp is not None and grid.prc_p_exc_imp is not None
         self._stores = [self._add_store(battery) for battery in self.request.batteries]
         self._add_grid()
+        wishes = EvccWishes(self._programme, self._costs, self._hours, self.request.eta_c, _MISSED * self._base)
         for store in self._stores:
             self._add_directions(store)
-            self._add_wishes(store)
+            wishes.add(store)
 
     def solve(self, time_limit_s: float) -> Schedule:
         """Settle the money, then decide between what costs the same."""
         preference = self._preference()
         has_preference = bool(preference.any())
         cost = self._programme.cost(self._costs)
-        search = self._programme.open(cost, time_limit_s)
+        search = Search(self._programme, cost, time_limit_s)
         found = search.solve(share=_COST_SHARE if has_preference else 1.0)
         if has_preference:
             search.hold(cost, float(cost @ found.values) + _SLACK)
@@ -98,7 +89,7 @@ class EvccModel:
             prices.append(1000 * (self.request.grid.prc_p_exc_imp or 0.0) / self._hours.min())
         return float(max(*prices, _LOWEST_BASE_PER_KWH))
 
-    def _add_store(self, battery: EvccBattery) -> _Store:
+    def _add_store(self, battery: EvccBattery) -> EvccStore:
         add, n, hours = self._programme.columns, self._n, self._hours
         charge = add(n, upper=battery.c_max / 1000 * hours)
         discharge = add(n, upper=battery.d_max / 1000 * hours)
@@ -116,7 +107,7 @@ class EvccModel:
         if n > 1:
             later = [(columns[1:], factor) for columns, factor in moved]
             rows([(stored[1:], 1.0), (stored[:-1], -1.0), *later], lower=0.0, upper=0.0)
-        return _Store(battery, charge, discharge, stored)
+        return EvccStore(battery, charge, discharge, stored)
 
     def _add_grid(self) -> None:
         """Import and export, each up to its limit and beyond, and never both in one step."""
@@ -146,50 +137,25 @@ class EvccModel:
         flows += [(self._given, -1.0), (self._given_beyond, -1.0)]
         flows += [term for store in self._stores for term in ((store.discharge, 1.0), (store.charge, -1.0))]
         rows(flows, lower=demand - sun, upper=demand - sun)
-        self._is_export = programme.columns(n, upper=1.0)
-        rows([(self._given, 1.0), (self._is_export, -most_given)], upper=0.0)
-        rows([(self._taken, 1.0), (self._is_export, most_taken)], upper=most_taken)
-        programme.choices.append(Choice(self._is_export, self._is_mixed, self._settle_export))
-        self._programme.rest.append((self._is_export, (sun > demand).astype(np.float64)))
+        self._is_export = either(
+            programme,
+            [(self._given, most_given)],
+            [(self._taken, most_taken)],
+            is_tempting=self._sell > self._buy,
+            is_broken=self._is_mixed,
+            lead=self._outward,
+            at_rest=(sun > demand).astype(np.float64),
+        )
         if grid.p_max_imp is not None:
-            self._programme.rest.append(
-                (
-                    self._at_limit(self._taken, self._taken_beyond, most_taken),
-                    (demand - sun <= most_taken).astype(np.float64),
-                )
-            )
+            _add_limit(programme, self._taken, self._taken_beyond, most_taken, demand - sun)
         if grid.p_max_exp is not None:
-            self._programme.rest.append(
-                (
-                    self._at_limit(self._given, self._given_beyond, most_given),
-                    (sun - demand <= most_given).astype(np.float64),
-                )
-            )
+            _add_limit(programme, self._given, self._given_beyond, most_given, sun - demand)
         self._rate = programme.columns(1) if self._has_rate else None
         if self._rate is not None:
             self._costs.append((self._rate, 1000 * (grid.prc_p_exc_imp or 0.0)))
             rows([(self._taken_beyond, 1.0), (np.repeat(self._rate, n), -self._hours)], upper=0.0)
 
-    def _at_limit(self, within: IntArray, beyond: IntArray, most: FloatArray) -> IntArray:
-        """Only what is at its limit may go beyond it; otherwise what is beyond could be moved to a better step.
-
-        Returns:
-            Switches that are 1 where nothing goes beyond.
-        """
-        is_within = self._programme.columns(self._n, upper=1.0)
-        self._programme.rows([(within, 1.0), (is_within, most)], lower=most)
-        self._programme.rows([(beyond, 1.0), (is_within, _BEYOND_KWH)], upper=_BEYOND_KWH)
-
-        def is_broken(values: FloatArray) -> BoolArray:
-            return (values[beyond] > _TINY_KWH) & (values[within] < most - _TINY_KWH)
-
-        def settle(values: FloatArray) -> FloatArray:
-            return np.where(values[beyond] > _TINY_KWH, 0.0, 1.0)
-
-        self._programme.choices.append(Choice(is_within, is_broken, settle))
-        return is_within
-
-    def _add_directions(self, store: _Store) -> None:
+    def _add_directions(self, store: EvccStore) -> None:
         """A battery goes one way at a time, and only where its rules let it."""
         battery, rows = store.battery, self._programme.rows
         most_in, most_out = battery.c_max / 1000 * self._hours, battery.d_max / 1000 * self._hours
@@ -199,125 +165,29 @@ class EvccModel:
             rows([(store.discharge, 1.0), (self._is_export, most_out)], upper=most_out)
         if battery.d_max <= 0 or battery.c_max <= 0:
             return
-        is_out = self._programme.columns(self._n, upper=1.0)
-        rows([(store.discharge, 1.0), (is_out, -most_out)], upper=0.0)
-        rows([(store.charge, 1.0), (is_out, most_in)], upper=most_in)
-
-        def is_broken(values: FloatArray) -> BoolArray:
-            return (values[store.charge] > _TINY_KWH) & (values[store.discharge] > _TINY_KWH)
-
-        def settle(values: FloatArray) -> FloatArray:
-            return (values[store.discharge] > values[store.charge]).astype(np.float64)
-
-        self._programme.choices.append(Choice(is_out, is_broken, settle))
-        self._programme.rest.append((is_out, np.zeros(self._n)))
-
-    def _add_wishes(self, store: _Store) -> None:
-        """Goals, demands, and the least power a charger can give."""
-        battery = store.battery
-        if battery.s_goal is not None:
-            goal = np.array(battery.s_goal) / 1000
-            wanted = np.flatnonzero(goal > 0)
-            wanted = wanted[wanted > 0]
-            if len(wanted):
-                short = self._programme.columns(len(wanted))
-                self._costs.append((short, _MISSED * self._base))
-                self._programme.rows([(store.stored[wanted], 1.0), (short, 1.0)], lower=goal[wanted])
-        nearly_full = None
-        if battery.p_demand is not None:
-            nearly_full = self._add_demand(store, np.array(battery.p_demand) / 1000)
-        if battery.c_min > 0:
-            self._add_least_power(store, nearly_full)
-
-    def _add_demand(self, store: _Store, demand: FloatArray) -> IntArray:
-        """Charge what is demanded, unless the battery is full.
-
-        Returns:
-            Switches that are 1 where the battery is so nearly full that it may be charged with less than the least.
-        """
-        battery, n, rows = store.battery, self._n, self._programme.rows
-        most_in, full = battery.c_max / 1000 * self._hours, battery.s_max / 1000
-        asked = np.flatnonzero(demand > 0)
-        wanted = np.minimum(demand, most_in)[asked]
-        # the most it can hold by then; a switch that can never be 1 need not be decided
-        reach = battery.s_initial / 1000 + self.request.eta_c * np.cumsum(most_in)[asked]
-        can_be_full = (reach >= full - _TINY_KWH).astype(np.float64)
-        short, is_full = self._programme.columns(len(asked)), self._programme.columns(len(asked), upper=can_be_full)
-        if battery.d_max <= 0 and len(asked) > 1:  # what only fills stays full
-            rows([(is_full[1:], 1.0), (is_full[:-1], -1.0)], lower=0.0)
-        self._costs.append((short, _MISSED * self._base * (1 + (n - asked) / n)))
-        rows([(store.stored[asked], 1.0), (is_full, -full)], lower=0.0)
-        rows([(store.charge[asked], 1.0), (short, 1.0), (is_full, wanted)], lower=wanted)
-
-        def is_broken(values: FloatArray) -> BoolArray:
-            served = values[store.charge[asked]] + values[short] >= wanted - _TINY_KWH
-            return ~served & (values[store.stored[asked]] < full - _TINY_KWH)
-
-        def settle(values: FloatArray) -> FloatArray:
-            return np.zeros(len(asked))
-
-        self._programme.choices.append(Choice(is_full, is_broken, settle))
-        self._programme.rest.append((is_full, np.zeros(len(asked))))
-        least = battery.c_min / 1000 * self._hours
-        upper = np.zeros(n)
-        upper[asked] = reach >= full - least[asked] - _TINY_KWH
-        nearly_full = self._programme.columns(n, upper=upper)
-        rows([(store.stored[asked], 1.0), (nearly_full[asked], -full)], lower=-least[asked])
-        return nearly_full
-
-    def _add_least_power(self, store: _Store, nearly_full: IntArray | None) -> None:
-        """Charge with nothing, or with the least power and more."""
-        battery = store.battery
-        least, most = battery.c_min / 1000 * self._hours, battery.c_max / 1000 * self._hours
-        is_on = self._programme.columns(self._n, upper=1.0)
-        terms: list[tuple[IntArray, FloatArray | float]] = [(store.charge, 1.0), (is_on, -least)]
-        if nearly_full is not None:
-            terms.append((nearly_full, least))
-        self._programme.rows(terms, lower=0.0)
-        self._programme.rows([(store.charge, 1.0), (is_on, -most)], upper=0.0)
-        full = battery.s_max / 1000
-
-        def is_weak(values: FloatArray) -> BoolArray:
-            charge = values[store.charge]
-            weak = (charge > _TINY_KWH) & (charge < least - _TINY_KWH)
-            if nearly_full is None:
-                return weak
-            asked = np.array(battery.p_demand) > 0
-            return weak & ~(asked & (values[store.stored] >= full - least - _TINY_KWH))
-
-        def settle(values: FloatArray) -> FloatArray:
-            return (values[store.charge] >= least / 2).astype(np.float64)
-
-        self._programme.choices.append(Choice(is_on, is_weak, settle))
-        self._programme.rest.append((is_on, np.zeros(self._n)))
-        if nearly_full is not None:
-
-            def settle_full(values: FloatArray) -> FloatArray:
-                return np.zeros(self._n)
-
-            self._programme.choices.append(Choice(nearly_full, is_weak, settle_full))
-            self._programme.rest.append((nearly_full, np.zeros(self._n)))
+        either(self._programme, [(store.discharge, most_out)], [(store.charge, most_in)])
 
     def _is_mixed(self, values: FloatArray) -> BoolArray:
         """Tell where the grid would have to flow both ways."""
-        wants_import, wants_export = values[self._taken] > _TINY_KWH, values[self._given] > _TINY_KWH
+        wants_import, wants_export = values[self._taken] > TINY, values[self._given] > TINY
         for store in self._stores:
             if not store.battery.charge_from_grid:
-                wants_export |= values[store.charge] > _TINY_KWH
+                wants_export |= values[store.charge] > TINY
             if not store.battery.discharge_to_grid:
-                wants_import |= values[store.discharge] > _TINY_KWH
+                wants_import |= values[store.discharge] > TINY
         mixed: BoolArray = wants_import & wants_export
         return mixed
 
-    def _settle_export(self, values: FloatArray) -> FloatArray:
+    def _outward(self, values: FloatArray) -> FloatArray:
+        """By how much the grid, and what must flow with it, would rather flow outward."""
         outward = values[self._given] + sum(
             values[store.charge] for store in self._stores if not store.battery.charge_from_grid
         )
         inward = values[self._taken] + sum(
             values[store.discharge] for store in self._stores if not store.battery.discharge_to_grid
         )
-        settled: FloatArray = (outward > inward).astype(np.float64)
-        return settled
+        lead: FloatArray = outward - inward
+        return lead
 
     def _preference(self) -> FloatArray:
         """Return the price of what is merely not preferred; it is looked at among equals only."""
@@ -357,6 +227,30 @@ class EvccModel:
             taken_beyond=wh(self._taken_beyond),
             given=wh(self._given),
             given_beyond=wh(self._given_beyond),
-            is_export=self._settle_export(found.values) > 0,
+            is_export=self._outward(found.values) > 0,
             is_proven=found.is_proven,
         )
+
+
+def _add_limit(programme: Programme, within: IntArray, beyond: IntArray, most: FloatArray, at_rest: FloatArray) -> None:
+    """Only what is at its limit may go beyond it; otherwise what is beyond could be moved to a better step.
+
+    Args:
+        programme: Where they are.
+        within: Columns of what flows up to the limit.
+        beyond: Columns of what flows beyond.
+        most: The limit [kWh].
+        at_rest: What flows when nothing is done [kWh].
+    """
+    is_within = programme.switches(len(most))
+    programme.rows([(within, 1.0), (is_within, most)], lower=most)
+    programme.rows([(beyond, 1.0), (is_within, _BEYOND_KWH)], upper=_BEYOND_KWH)
+
+    def is_broken(values: FloatArray) -> BoolArray:
+        return (values[beyond] > TINY) & (values[within] < most - TINY)
+
+    def settle(values: FloatArray) -> FloatArray:
+        return np.where(values[beyond] > TINY, 0.0, 1.0)
+
+    programme.choices.append(Choice(is_within, is_broken, settle))
+    programme.rest.append((is_within, (at_rest <= most).astype(np.float64)))

@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-
 import msgspec
 import numpy as np
 
 from hearth_models.arrays import FloatArray
-from hearth_models.planning.joint import Joint, Price, Wish
+from hearth_models.planning.joint import Joint, Price
+from hearth_models.planning.joint_battery import add_battery
+from hearth_models.planning.joint_car import add_car
 from hearth_models.planning.joint_heat import Run, Warmth, add_appliance, add_heat
-from hearth_models.planning.joint_stores import Store, add_battery, add_car
-from hearth_models.planning.milp import TIME_LIMIT_S
-from hearth_models.planning.problem import Problem, check
+from hearth_models.planning.joint_hint import suggestions
+from hearth_models.planning.joint_site import add_site
+from hearth_models.planning.joint_stores import Store
+from hearth_models.planning.joint_words import BrokenWish, Words, broken_wishes
+from hearth_models.planning.problem import Problem
+from hearth_models.planning.problem_check import check
+from hearth_models.planning.search import TIME_LIMIT_S, Search
 
-# Less than this is not worth a word, in the unit of the wish.
-_WORTH_A_WORD = 0.01
-_ACTIVE_W = 10.0
 # Over two days; what tomorrow's forecast errs by is worth fifty times as much.
 GOOD_ENOUGH_EUR = 0.02
 _DIGITS_W, _DIGITS_EUR, _DIGITS_C = 1, 5, 3
-
-
-class BrokenWish(msgspec.Struct, kw_only=True, frozen=True):
-    """A wish that is not met, in words and numbers."""
-
-    asset: str
-    wish: str
-    most: float
-    unit: str
-    from_step: int
-    until_step: int
-    text: str
 
 
 class AssetPlan(msgspec.Struct, kw_only=True, frozen=True):
@@ -96,8 +85,9 @@ def plan_home(problem: Problem, time_limit_s: float = TIME_LIMIT_S, good_enough_
     """
     check(problem)
     joint, stores, warmths, runs = build(problem)
-    found, search = joint.solve(time_limit_s, good_enough_eur)
-    words = _Words(problem)
+    search = Search(joint.programme, joint.cost, time_limit_s)
+    found = search.solve(good_enough=good_enough_eur)
+    words = Words(problem)
     duals = search.duals(found.values)
     marginal = duals[joint.balance_rows] / joint.hours
     assets = {one.name: _store_plan(one, found.values, duals, words) for one in stores}
@@ -114,7 +104,7 @@ def plan_home(problem: Problem, time_limit_s: float = TIME_LIMIT_S, good_enough_
         spilled_pv_w=_watts(found.values[joint.spilled]),
         marginal_eur_per_kwh=_rounded(marginal, _DIGITS_EUR),
         assets=[assets[name] for name in asked],
-        broken=[one for wish in joint.wishes if (one := _broken(wish, found.values, words)) is not None],
+        broken=broken_wishes(joint, found.values, words),
     )
 
 
@@ -126,6 +116,8 @@ def build(problem: Problem) -> tuple[Joint, list[Store], list[Warmth], list[Run]
     warmths = [add_heat(joint, one) for one in _by_name(problem.heat)]
     runs = [add_appliance(joint, one) for one in _by_name(problem.appliances)]
     joint.close()
+    add_site(joint)
+    joint.programme.hint = lambda values: suggestions(joint, values)
     return joint, stores, warmths, runs
 
 
@@ -147,106 +139,32 @@ def _money(joint: Joint, values: FloatArray) -> Money:
     )
 
 
-def _store_plan(store: Store, values: FloatArray, duals: FloatArray, words: _Words) -> AssetPlan:
-    power = values[store.charge]
+def _store_plan(store: Store, values: FloatArray, duals: FloatArray, words: Words) -> AssetPlan:
+    power, stored = store.charge.power_kw(values), values[store.stored]
     if store.discharge is not None:
-        power = power - values[store.discharge]
+        power = power - store.discharge.power_kw(values)
+    if store.below is not None:
+        stored = stored - values[store.below]
     return AssetPlan(
         name=store.name,
         power_w=_watts(power),
-        stored_wh=_watts(values[store.stored]),
+        stored_wh=_watts(stored),
         worth_eur_per_kwh=_rounded(-duals[store.rows], _DIGITS_EUR),
         reasons=words.spans(power * 1000),
     )
 
 
-def _warmth_plan(one: Warmth, values: FloatArray, words: _Words) -> AssetPlan:
-    power = values[one.power]
-    temperature = _rounded(values[one.temperature], _DIGITS_C)
+def _warmth_plan(one: Warmth, values: FloatArray, words: Words) -> AssetPlan:
+    power = one.power.power_kw(values)
+    temperature = _rounded(values[one.temperature] - values[one.cold] + values[one.warm], _DIGITS_C)
     return AssetPlan(name=one.name, power_w=_watts(power), temperature_c=temperature, reasons=words.spans(power * 1000))
 
 
-def _run_plan(run: Run, values: FloatArray, words: _Words) -> AssetPlan:
+def _run_plan(run: Run, values: FloatArray, words: Words) -> AssetPlan:
     chosen = np.flatnonzero(values[run.starts] > 0.5)
-    power = values[run.power]
+    power = run.power.power_kw(values)
     starts_step = int(run.steps[chosen[0]]) if len(chosen) else None
     return AssetPlan(name=run.name, power_w=_watts(power), starts_step=starts_step, reasons=words.spans(power * 1000))
-
-
-def _broken(wish: Wish, values: FloatArray, words: _Words) -> BrokenWish | None:
-    amount = values[wish.columns]
-    broken = np.flatnonzero(amount > _WORTH_A_WORD)
-    if not len(broken):
-        return None
-    first, last, most = int(wish.steps[broken[0]]), int(wish.steps[broken[-1]]), float(amount.max())
-    span = f"{words.clock(first)}-{words.clock(last + 1)}"
-    return BrokenWish(
-        asset=wish.asset,
-        wish=wish.what,
-        most=round(most, 3),
-        unit=wish.unit,
-        from_step=first,
-        until_step=last + 1,
-        text=_SENTENCES[wish.what.split(" of ")[0]].format(asset=wish.asset, what=wish.what, most=most, span=span),
-    )
-
-
-_SENTENCES = {
-    "import limit": "the home draws up to {most:.2f} kW more than it may, {span}",
-    "export limit": "the home feeds in up to {most:.2f} kW more than it may, {span}",
-    "fuse": "the {what} carries up to {most:.2f} kW too much, {span}",
-    "dimming": "what the grid operator has dimmed draws up to {most:.2f} kW too much, {span}",
-    "charge floor": "{asset} is up to {most:.2f} kWh below its lowest charge, {span}",
-    "charge ceiling": "{asset} is up to {most:.2f} kWh above its highest charge, {span}",
-    "reserve": "{asset} is up to {most:.2f} kWh short of its reserve, {span}",
-    "full at departure": "{asset} leaves {most:.2f} kWh short of what was asked for",
-    "warm enough": "{asset} is up to {most:.1f} K too cold, {span}",
-    "not too warm": "{asset} is up to {most:.1f} K too warm, {span}",
-    "run": "{asset} does not fit into its window",
-}
-
-
-class _Words:
-    """Says why, with the clock of the home."""
-
-    def __init__(self, problem: Problem) -> None:
-        self._start: datetime = problem.start_at
-        self._edges = problem.begins_s
-        self._buy = np.array(problem.import_eur_per_kwh)
-        self._surplus = sum((np.array(pv.power_w) for pv in problem.pv), np.zeros(problem.n_steps)) - np.array(
-            problem.load_w
-        )
-
-    def clock(self, step: int) -> str:
-        """Return when a step begins, as the home's clock shows it."""
-        return f"{self._start + timedelta(seconds=float(self._edges[step])):%H:%M}"
-
-    def spans(self, power_w: FloatArray) -> list[str]:
-        """Say for each span of one direction why it lies there."""
-        side = np.where(power_w > _ACTIVE_W, 1, np.where(power_w < -_ACTIVE_W, -1, 0))
-        edges = np.flatnonzero(np.diff(side, prepend=0, append=0))
-        said = []
-        for first, last in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
-            if side[first]:
-                said.append(self._span(first, last, int(side[first])))
-        return said
-
-    def _span(self, first: int, last: int, side: int) -> str:
-        here = f"{self.clock(first)}-{self.clock(last)}"
-        price = float(self._buy[first:last].mean())
-        others = np.delete(np.arange(len(self._buy)), np.arange(first, last))
-        if side > 0 and self._surplus[first:last].mean() > _ACTIVE_W:
-            return f"draws {here}: own PV is left over then"
-        if not len(others):
-            return f"{'draws' if side > 0 else 'gives'} {here}"
-        other = int(others[np.argmax(self._buy[others])] if side > 0 else others[np.argmin(self._buy[others])])
-        gap = float(self._buy[other]) - price
-        when = f"{self.clock(other)}-{self.clock(other + 1)}"
-        if side > 0 and gap > 0:
-            return f"draws {here}: {when} costs {gap:.2f} EUR/kWh more"
-        if side < 0 and gap < 0:
-            return f"gives {here}: {when} costs {-gap:.2f} EUR/kWh less"
-        return f"{'draws' if side > 0 else 'gives'} {here}: no other time is better"
 
 
 def _watts(kilo: FloatArray) -> list[float]:

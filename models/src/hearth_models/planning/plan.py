@@ -12,10 +12,10 @@ from hearth_models.arrays import FloatArray
 from hearth_models.battery import Battery
 from hearth_models.planning.course import Expected, expected_course
 from hearth_models.planning.inputs import PlanError, PlanInputs
-from hearth_models.planning.lp import solve_course
-from hearth_models.planning.reasons import Story, broken_wishes
+from hearth_models.planning.reasons import Story
 from hearth_models.planning.scenarios import net_scenarios
 from hearth_models.planning.value import Market, ValueFunction, solve
+from hearth_models.planning.wishes import broken_wishes
 
 MOST_BYTES = 47 * 1024
 _FEWEST_POINTS = 17
@@ -71,7 +71,6 @@ def make_plan(inputs: PlanInputs, home: str, version: int, issued_ms: int, timez
     )
     battery = inputs.battery
     value: ValueFunction | None = None
-    wishes: list[str] = []
     if battery is None:
         n = len(net_w)
         expected = Expected([Mode.SELF_CONSUMPTION] * n, np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n))
@@ -84,12 +83,11 @@ def make_plan(inputs: PlanInputs, home: str, version: int, issued_ms: int, timez
         value = solve(scenarios, market, battery, inputs.step_s, first_step_s=float(frame.lengths_s[0]))
         prices = market.import_eur_per_kwh, market.export_eur_per_kwh
         expected = expected_course(net_w, *prices, value, battery, stored_wh, frame.lengths_s)
-        hours = frame.lengths_s / 3600
-        course = solve_course(net_w, market, battery, stored_wh, hours, value.end_eur_per_kwh, expected.battery_w)
-        wishes = broken_wishes(course, frame.starts_s, battery.min_soc_percent, timezone)
         story = Story(frame.starts_s, *prices, net_w, expected, timezone)
         reasons = story.reasons()
         headline = story.headline(reasons)
+    end_eur_per_kwh = 0.0 if value is None else value.end_eur_per_kwh
+    wishes = broken_wishes(inputs, frame.starts_s, frame.lengths_s, end_eur_per_kwh, timezone)
     slots = _slots(inputs, frame, expected, reasons, net_w)
     return _fit(
         Plan(

@@ -7,8 +7,6 @@ wish must not be ignored. What is merely impossible (a car that cannot be full i
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
@@ -19,11 +17,11 @@ from msgspec import Meta
 
 from hearth_models.arrays import FloatArray
 from hearth_models.planning.inputs import UNREADABLE, VOLT, PlanError
+from hearth_models.planning.problem_check import check
 
 MOST_STEPS = 1000
 MOST_PARTS = 32
 """Of a kind, in one home."""
-_LONGEST_STEP_S = 6 * 3600.0
 
 Number = Annotated[float, Meta(ge=0)]
 Positive = Annotated[float, Meta(gt=0)]
@@ -80,6 +78,13 @@ class Pv(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     phase: Phase | None = None
 
 
+class EfficiencyBand(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """A band of power, from the one below up to an edge, in which one way has an efficiency."""
+
+    up_to_w: Positive
+    efficiency: Share
+
+
 class BatteryPart(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """A home battery."""
 
@@ -92,8 +97,9 @@ class BatteryPart(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fiel
     max_soc_percent: Percent = 100.0
     reserve_soc_percent: Percent = 0.0
     """Kept for an outage; a wish, below the band it is a must."""
-    efficiency: Share = 0.95
-    """One way, at half power; less at full power (see `hearth_models.battery`)."""
+    efficiency: Share | Annotated[list[EfficiencyBand], Meta(min_length=1)] = 0.95
+    """One way. A number: at half power, and less at full power (see `hearth_models.battery`). Bands: as they say, the
+    lowest first."""
     own_use_w: Number = 10.0
     wear_eur_per_kwh: Number = 0.0
     end_eur_per_kwh: float | None = None
@@ -101,6 +107,14 @@ class BatteryPart(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fiel
     can_charge_from_grid: bool = True
     can_discharge_to_grid: bool = True
     phase: Phase | None = None
+
+    @property
+    def efficiency_at_half_power(self) -> float:
+        """One way [1]."""
+        if not isinstance(self.efficiency, list):
+            return self.efficiency
+        half_w = max(self.max_charge_w, self.max_discharge_w) / 2
+        return next(band.efficiency for band in self.efficiency if band.up_to_w >= half_w)
 
 
 class CarMode(StrEnum):
@@ -188,7 +202,9 @@ class Problem(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=T
     """Everything a plan depends on."""
 
     start: str
-    """ISO 8601 with an offset; words in the answer use its clock."""
+    """ISO 8601 with an offset."""
+    timezone: str | None = None
+    """Words in the answer use its clock, e.g. Europe/Berlin; that of the start's offset when absent."""
     steps_s: Annotated[list[Positive], Meta(min_length=1, max_length=MOST_STEPS)]
     import_eur_per_kwh: list[float]
     export_eur_per_kwh: list[float]
@@ -251,85 +267,3 @@ def read_problem(text: bytes) -> Problem:
         raise PlanError.unreadable(error, "problem") from error
     check(problem)
     return problem
-
-
-def check(problem: Problem) -> None:
-    """Raise PlanError for what no plan can be made from."""
-    try:
-        start = problem.start_at
-    except ValueError as error:
-        raise PlanError(f"start: {problem.start!r} is no time; write 2026-01-31T07:00:00+01:00") from error
-    if start.tzinfo is None:
-        raise PlanError(f"start: {problem.start!r} has no offset; write 2026-01-31T07:00:00+01:00")
-    if max(problem.steps_s) > _LONGEST_STEP_S:
-        raise PlanError(f"steps_s: {max(problem.steps_s)} is longer than {_LONGEST_STEP_S:.0f} s")
-    for where, value in _numbers("", problem):
-        if not math.isfinite(value):
-            raise PlanError(f"{where}: {value} is no number")
-    for where, series in _series(problem):
-        if isinstance(series, list) and len(series) != problem.n_steps:
-            raise PlanError(f"{where}: {len(series)} values, but steps_s has {problem.n_steps}")
-    names: set[str] = set()
-    for group in ("pv", "batteries", "cars", "heat", "appliances"):
-        for number, part in enumerate(getattr(problem, group)):
-            if part.name in names:
-                raise PlanError(f"{group}[{number}].name: {part.name!r} is taken")
-            names.add(part.name)
-    _check_parts(problem)
-
-
-def _check_parts(problem: Problem) -> None:
-    shares = problem.site.load_phase_shares
-    if shares is not None and (len(shares) != problem.site.phases or sum(shares) <= 0):
-        raise PlanError(f"site.load_phase_shares: {shares} must be {problem.site.phases} shares, not all 0")
-    for number, charge in enumerate(problem.demand_charges):
-        for place, span in enumerate(charge.windows):
-            if span.until_s <= span.from_s:
-                where = f"demand_charges[{number}].windows[{place}].until_s"
-                raise PlanError(f"{where}: {span.until_s} is not after from_s {span.from_s}")
-    for number, battery in enumerate(problem.batteries):
-        if battery.min_soc_percent >= battery.max_soc_percent:
-            band = f"{battery.min_soc_percent}..{battery.max_soc_percent}"
-            raise PlanError(f"batteries[{number}].min_soc_percent..max_soc_percent: {band} is no band")
-    for number, car in enumerate(problem.cars):
-        if car.departs_s is not None and car.departs_s <= car.arrives_s:
-            raise PlanError(f"cars[{number}].departs_s: {car.departs_s} is not after arrives_s {car.arrives_s}")
-        if car.min_a > car.max_a:
-            raise PlanError(f"cars[{number}].min_a: {car.min_a} is above max_a {car.max_a}")
-        for field in ("stored_wh", "target_wh", "reserve_wh"):
-            if getattr(car, field) > car.capacity_wh:
-                raise PlanError(f"cars[{number}].{field}: {getattr(car, field)} is above capacity_wh {car.capacity_wh}")
-    for number, heat in enumerate(problem.heat):
-        if (problem.series(heat.low_c) > problem.series(heat.high_c)).any():
-            raise PlanError(f"heat[{number}].low_c: is above high_c")
-        if (problem.series(heat.source.cop) <= 0).any():
-            raise PlanError(f"heat[{number}].source.cop: must be above 0")
-        if heat.source.min_w > heat.source.max_w:
-            raise PlanError(f"heat[{number}].source.min_w: {heat.source.min_w} is above max_w {heat.source.max_w}")
-    for number, appliance in enumerate(problem.appliances):
-        if appliance.ready_by_s is not None and appliance.ready_by_s <= appliance.earliest_s:
-            raise PlanError(f"appliances[{number}].ready_by_s: is not after earliest_s {appliance.earliest_s}")
-
-
-def _series(problem: Problem) -> Iterator[tuple[str, Any]]:
-    for name in ("import_eur_per_kwh", "export_eur_per_kwh", "load_w"):
-        yield name, getattr(problem, name)
-    for name in ("import_limit_w", "export_limit_w", "dimmed_w"):
-        yield f"site.{name}", getattr(problem.site, name)
-    for number, pv in enumerate(problem.pv):
-        yield f"pv[{number}].power_w", pv.power_w
-    for number, heat in enumerate(problem.heat):
-        for name in ("low_c", "high_c", "surroundings_c", "gain_w"):
-            yield f"heat[{number}].{name}", getattr(heat, name)
-        yield f"heat[{number}].source.cop", heat.source.cop
-
-
-def _numbers(where: str, value: Any) -> Iterator[tuple[str, float]]:  # noqa: ANN401  walks every kind of part
-    if isinstance(value, msgspec.Struct):
-        for name in value.__struct_fields__:
-            yield from _numbers(f"{where}.{name}" if where else name, getattr(value, name))
-    elif isinstance(value, list):
-        for number, item in enumerate(value):
-            yield from _numbers(f"{where}[{number}]", item)
-    elif isinstance(value, float):
-        yield where, value

@@ -9,12 +9,9 @@ import numpy as np
 from hearth_core.messages import Mode
 from hearth_models.arrays import BoolArray, FloatArray
 from hearth_models.planning.course import Expected
-from hearth_models.planning.lp import Course
 from hearth_models.planning.words import cents, span
 
 _SEEN_W = 60.0
-_BEYOND_W = 20.0
-_BELOW_WH = 1.0
 _DOING = {
     Mode.SELF_CONSUMPTION: "it covers the house and stores the sun",
     Mode.ABSORB_SURPLUS: "it keeps what is stored",
@@ -90,39 +87,6 @@ class Story:
         if self.net_w[step] > _SEEN_W:
             return f"is empty, the house takes grid power at {buys}"
         return f"is full, the surplus is sold at {sells}" if self.net_w[step] < -_SEEN_W else "has nothing to do"
-
-
-def broken_wishes(course: Course, starts_s: FloatArray, min_soc_percent: float, timezone: str) -> list[str]:
-    """Say which wishes the expected course cannot keep.
-
-    Args:
-        course: The linear programme's course.
-        starts_s: Starts of the steps and the end of the last, shape (n + 1,) [s].
-        min_soc_percent: The wished charge floor.
-        timezone: For local times.
-    """
-    wishes = []
-    for steps, text in (
-        (course.beyond_fuse_w > _BEYOND_W, "the house needs up to {most:.1f} kW more than the main fuse allows"),
-        (course.spilled_w > _BEYOND_W, "up to {most:.1f} kW of sun is more than may be fed in"),
-    ):
-        if steps.any():
-            power_w = course.beyond_fuse_w if "fuse" in text else course.spilled_w
-            when = _spans(steps, starts_s, timezone)
-            wishes.append(f"{when}: {text.format(most=power_w.max() / 1000)}")
-    below = course.below_floor_wh > _BELOW_WH
-    if below.any():
-        wishes.append(
-            f"{_spans(below, starts_s, timezone)}: the battery is below its lowest charge of {min_soc_percent:g} %"
-        )
-    return wishes
-
-
-def _spans(steps: BoolArray, starts_s: FloatArray, timezone: str) -> str:
-    """Return the first times at which something holds, e.g. ``18:00-18:30 and later``."""
-    first, end = _next_block(steps, -1)
-    text = span(starts_s[first], starts_s[end], timezone)
-    return f"{text} and later" if steps[end:].any() else text
 
 
 def _next_block(flags: BoolArray, step: int) -> tuple[int, int]:

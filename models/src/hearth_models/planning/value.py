@@ -15,6 +15,8 @@ from hearth_models.arrays import Float32Array, FloatArray, IntArray
 from hearth_models.battery import Battery
 
 GRID_POINTS = 41
+# Of a single course, whose directions others rely on.
+_COURSE_POINTS = 81
 # Forced powers tried; a long step needs more of them, because it lasts.
 _FORCED_SHARES, _FORCED_SHARES_LONG = (0.5, 1.0), (0.25, 0.5, 1.0)
 _LONG_H = 0.5
@@ -129,25 +131,18 @@ def best_course(
         end_eur_per_kwh: Worth of a kWh left at the end.
         allowed_w: Lowest and highest power of each step, two arrays of shape (n_steps,) [W].
     """
-    grid = np.linspace(battery.min_wh, battery.max_wh, GRID_POINTS)
+    grid = np.linspace(battery.min_wh, battery.max_wh, _COURSE_POINTS)
     steps = _Steps.of(net_w[None], market, battery, hours, grid, allowed_w)
     values = steps.backward(end_eur_per_kwh * (grid - grid[0]) / 1000, 0, len(net_w), 0.0)[:, 0]
+    best = steps.best_actions(values)
     shares = _FORCED_SHARES_LONG if hours[-1] > _LONG_H else _FORCED_SHARES
     actions_w = np.clip(_actions_w(net_w[:, None], battery, shares)[:, :, 0], *(end[:, None] for end in allowed_w))
+    nearest = 1 / (grid[1] - grid[0])
     course = np.empty(len(net_w))
-    for step, tried in enumerate(actions_w):
-        ends = [battery.run(stored_wh, float(asked_w), float(hours[step]) * 3600) for asked_w in tried]
-        left_wh, delivered_w = (np.array(part) for part in zip(*ends, strict=True))
-        here = Market(
-            market.import_eur_per_kwh[step : step + 1],
-            market.export_eur_per_kwh[step : step + 1],
-            market.import_limit_w,
-            market.export_limit_w,
-        )
-        cost = here.cost_eur((net_w[step] - delivered_w)[None], hours[step : step + 1])[0]
-        cost += battery.wear_eur_per_kwh / 1000 * np.maximum(delivered_w, 0.0) * hours[step]
-        best = int(np.argmax(np.interp(left_wh, grid, values[step + 1]) - cost))
-        stored_wh, course[step] = float(left_wh[best]), delivered_w[best]
+    for step, duration_s in enumerate((hours * 3600).tolist()):
+        point = min(max(round((stored_wh - battery.min_wh) * nearest), 0), _COURSE_POINTS - 1)
+        asked_w = float(actions_w[step, best[step, point]])
+        stored_wh, course[step] = battery.run(stored_wh, asked_w, duration_s)
     return course
 
 
@@ -227,6 +222,17 @@ class _Steps:
             here += self.reward_eur[step]
             here.max(axis=0, out=values[step - first])
         return values
+
+    def best_actions(self, values: FloatArray) -> IntArray:
+        """Return the best action of the only scenario at each charge, shape (n_steps, grid_points).
+
+        Args:
+            values: Worth of each charge at the start of each step and at the end, shape (n_steps + 1, grid_points).
+        """
+        left, share, future = self.left[:, :, 0], self.share[:, :, 0], values[1:, None, :]
+        low, high = (np.take_along_axis(future, index, axis=2) for index in (left, left + 1))
+        best: IntArray = (low + share * (high - low) + self.reward_eur[:, :, 0]).argmax(axis=1)
+        return best
 
 
 def _small(values: FloatArray | float) -> Float32Array:
