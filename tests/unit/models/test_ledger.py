@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hearth_models.arrays import FloatArray
 from hearth_models.battery import Battery
-from hearth_models.ledger import DayCosts, LedgerError, day_costs, night_steps
+from hearth_models.ledger import DayCosts, LedgerError, choose_policy, day_costs, night_steps
 
 LOSSLESS = Battery(10_000, 5_000, 5_000, 0, 100, 1.0, 0.0)
 REAL = Battery(8_000, 3_000, 3_000)
@@ -151,3 +151,17 @@ def test_missing_values_are_refused_by_name() -> None:
         reckon(load_w, np.zeros(24), np.full(24, 0.3), np.full(24, 0.1))
     with pytest.raises(LedgerError, match="import_eur_per_kwh"):
         reckon(np.full(24, 500.0), np.zeros(24), np.full(23, 0.3), np.full(24, 0.1))
+
+
+def test_the_better_policy_of_the_last_weeks_is_chosen() -> None:
+    good, bad = np.full(28, 1.0), np.full(28, 1.2)
+    assert choose_policy(good, bad) == "value_function"
+    assert choose_policy(bad, good) == "rule"
+    unknown = np.full(28, np.nan)
+    assert choose_policy(unknown, good) == "value_function"
+    # a few lucky days are no reason to leave the rule
+    lucky = good + 0.5 * np.random.default_rng(1).normal(size=28)
+    assert choose_policy(lucky, np.full(28, float(lucky.mean()) + 0.01)) == "rule"
+    mixed = bad.copy()
+    mixed[:20] = np.nan
+    assert choose_policy(mixed, good) == "rule"

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingRegressor
+from threadpoolctl import threadpool_limits
 
 from hearth_models.arrays import Float32Array, FloatArray, IntArray
 
 QUANTILES = (0.1, 0.5, 0.9)
 _SEED = 20160404
+# Threads of the trees wait for each other by spinning: on a busy machine two took twenty times as long as one.
+_THREADS = 1
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,8 @@ class Trees:
 
     def raw(self, table: Float32Array) -> FloatArray:
         """Return the corrections, shape (n, 3), in units of ``scale_w``."""
-        return np.stack([model.predict(table) for model in self.models], axis=1)
+        with threadpool_limits(limits=_THREADS):
+            return np.stack([model.predict(table) for model in self.models], axis=1)
 
 
 def fit(rows: Rows) -> Trees:
@@ -59,7 +63,8 @@ def fit(rows: Rows) -> Trees:
             early_stopping=False,
             random_state=_SEED,
         )
-        models.append(model.fit(rows.table, correction_w / scale_w))
+        with threadpool_limits(limits=_THREADS):
+            models.append(model.fit(rows.table, correction_w / scale_w))
     return Trees(tuple(models), scale_w)
 
 
