@@ -154,6 +154,11 @@ class Tariff(_Terms, frozen=True, kw_only=True):
         """Whether what a kWh fed in earns depends on the market."""
         return self.export_kind is ExportKind.SPOT or not self.is_export_paid_when_negative
 
+    @property
+    def depends_on_consumption(self) -> bool:
+        """Whether prices depend on what the month or the net metering period has seen already."""
+        return bool(self.tiers) or self.net_metering is not None
+
     def _problems(self) -> Iterator[str]:
         kind, export = self.import_kind, self.export_kind
         if kind is ImportKind.DAY_AHEAD and self.import_eur_per_kwh is not None:

@@ -7,7 +7,7 @@ from tests.unit.models.tariffs_help import BERLIN, steps, tariff_of
 from hearth_models.planning.inputs import PlanError
 from hearth_models.planning.joint_answer import plan_home
 from hearth_models.planning.problem import DemandCharge, Problem, Span, read_problem
-from hearth_models.tariffs import Metered, SoFar, TariffError, seen
+from hearth_models.tariffs import Metered, SoFar, TariffError, seen, seen_from
 from hearth_models.tariffs.demand import demand_charges
 
 TWO_WINDOWS = tariff_of("""
@@ -53,6 +53,22 @@ def test_the_month_so_far_is_read_from_its_readings() -> None:
     assert found.month_export_kwh == pytest.approx(58 * 0.25)
     # a month that has just begun has seen nothing
     assert seen(TWO_WINDOWS, metered, float(steps("2024-07-01T00:00", 1)[0]), BERLIN) == SoFar(peaks_kw=(0.0,))
+
+
+@pytest.mark.parametrize(
+    ("terms", "now", "begin"),
+    [
+        ("tiers: [{eur_per_kwh: 0.1}]", "2024-04-30T23:59", "2024-04-01T00:00"),
+        ("tiers: [{eur_per_kwh: 0.1}]", "2024-05-01T00:00", "2024-05-01T00:00"),
+        ("net_metering: {period: month, first_month: 7}", "2024-03-31T12:00", "2024-03-01T00:00"),
+        ("net_metering: {period: year}", "2024-12-31T23:59", "2024-01-01T00:00"),
+        ("net_metering: {period: year, first_month: 7}", "2024-06-30T23:59", "2023-07-01T00:00"),
+        ("net_metering: {period: year, first_month: 7}", "2024-07-01T00:00", "2024-07-01T00:00"),
+    ],
+)
+def test_readings_are_needed_since_the_local_start_of_the_month_or_the_period(terms: str, now: str, begin: str) -> None:
+    now_s, begin_s = (float(steps(at, 1)[0]) for at in (now, begin))
+    assert seen_from(tariff_of(terms), now_s, BERLIN) == begin_s
 
 
 def problem(charges: list[DemandCharge]) -> Problem:

@@ -11,7 +11,9 @@ import numpy as np
 from hearth_hub.database.pool import Connection
 from hearth_hub.homes.repository import Home
 from hearth_hub.plans.repository import first_issued, rule_days
-from hearth_hub.prices.service import day_ahead, tariff_prices
+from hearth_hub.prices.consumption import so_far
+from hearth_hub.prices.market import day_ahead
+from hearth_hub.prices.service import tariff_prices
 from hearth_hub.readings.days import local_days
 from hearth_hub.readings.service import Steps, measured
 from hearth_hub.savings import repository
@@ -41,6 +43,8 @@ class Reckoning:
 async def reckon(connection: Connection, home: Home, start: datetime, end: datetime) -> Reckoning | None:
     """Return what a span cost; None where prices or too many readings are missing.
 
+    Tiers and net metering are priced by what had been consumed before it, alike for every way to live it.
+
     Args:
         connection: Database.
         home: Home with a site.
@@ -55,7 +59,8 @@ async def reckon(connection: Connection, home: Home, start: datetime, end: datet
     steps = await measured(connection, home, start - timedelta(seconds=STEP_S), n_steps + 1, STEP_S)
     prices = await day_ahead(connection, home.site.price_zone, start, n_steps, STEP_S)
     share = float(np.isfinite(steps.flows.load_w[1:]).mean())
-    import_price, export_price = tariff_prices(home.site, start.timestamp(), STEP_S, prices)
+    consumed = await so_far(connection, home, home.site, start)
+    import_price, export_price = tariff_prices(home.site, start.timestamp(), STEP_S, prices, consumed)
     if share < _LEAST_MEASURED or not np.isfinite(import_price + export_price).all():
         return None
     import_wh, export_wh = _grid_energy(steps)

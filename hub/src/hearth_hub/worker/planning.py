@@ -16,7 +16,9 @@ from hearth_hub.forecasts import repository as forecasts
 from hearth_hub.forecasts.repository import NAIVE, Expectation
 from hearth_hub.homes.repository import Home
 from hearth_hub.plans import repository as plans
-from hearth_hub.prices.service import day_ahead, tariff_prices
+from hearth_hub.prices.consumption import so_far
+from hearth_hub.prices.market import day_ahead
+from hearth_hub.prices.service import tariff_prices
 from hearth_hub.readings import repository as readings
 from hearth_hub.readings.service import history
 from hearth_hub.savings.service import rule_is_better
@@ -73,7 +75,8 @@ async def plan_home(connection: Connection, home: Home, now_s: float) -> Planned
     prices = np.full(HORIZON_STEPS, np.nan)
     if np.isfinite(known).any():
         prices = extend_prices(known, start_s - before * STEP_S, STEP_S, before + HORIZON_STEPS)[before:]
-    import_price, export_price = tariff_prices(home.site, start_s, STEP_S, prices)
+    consumed = await so_far(connection, home, home.site, instant_s(start_s))
+    import_price, export_price = tariff_prices(home.site, start_s, STEP_S, prices, consumed)
     if not np.isfinite(import_price + export_price).all():
         return None
     outlook = await look_ahead(connection, home, now_s)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
 import numpy as np
 
 from hearth_core.tariff import Tariff
@@ -10,12 +13,25 @@ from hearth_models.tariffs.metered import Metered
 from hearth_models.tariffs.so_far import SoFar
 
 
+def seen_from(tariff: Tariff, now_s: float, timezone: str) -> float:
+    """Return where the readings begin that `seen` looks at [s].
+
+    That is the start of the month, or of the net metering period, that ``now_s`` lies in.
+    """
+    zone = ZoneInfo(timezone)
+    local = datetime.fromtimestamp(now_s, tz=UTC).astimezone(zone)
+    months = local.year * 12 + local.month - 1
+    if tariff.net_metering is not None and tariff.net_metering.period == "year":
+        months -= (months - (tariff.net_metering.first_month - 1)) % 12
+    return datetime(months // 12, months % 12 + 1, 1, tzinfo=zone).timestamp()
+
+
 def seen(tariff: Tariff, metered: Metered, now_s: float, timezone: str) -> SoFar:
     """Return what the month and the net metering period that ``now_s`` lies in have seen before it.
 
     Args:
         tariff: The tariff.
-        metered: Readings that reach back to the start of the period, or as far as there are any.
+        metered: Readings that reach back to `seen_from`, or as far as there are any.
         now_s: Where the next step begins; later readings are not looked at [s].
         timezone: The home's.
     """
