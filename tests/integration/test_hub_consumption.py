@@ -66,7 +66,7 @@ def seed(url: str, tariff: Tariff, flow_w: Callable[[datetime], float], until: d
     device = DeviceInfo(id="grid", kind=DeviceKind.GRID_METER, profile="p")
     times = [START + STEP * number for number in range((until - START) // STEP)]
     flows = [flow_w(at) for at in times]
-    counted: dict[str, list[float]] = {"import_energy_wh": [], "export_energy_wh": []}
+    counted: dict[str, list[float | None]] = {"import_energy_wh": [], "export_energy_wh": []}
     # a meter that has counted before, and goes on through what has flowed up to each reading
     bought = sold = 5000.0
     for flow in flows:
@@ -77,7 +77,7 @@ def seed(url: str, tariff: Tariff, flow_w: Callable[[datetime], float], until: d
         device="grid",
         # the end of each step, just inside of it
         at_ms=[milliseconds(at + STEP) - 1 for at in times],
-        points={"power_w": flows, **counted},
+        points={"power_w": [*flows], **counted},
         produced=len(times),
     )
     epoch = "00000000000000ee"

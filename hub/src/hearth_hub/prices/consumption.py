@@ -71,6 +71,22 @@ async def consumption(connection: Connection, home: Home, site: Site, start: dat
     return Consumption(site, metered)
 
 
+class Remembered:
+    """What a home has seen, read once in a quarter-hour: for a listener who asks each second."""
+
+    def __init__(self) -> None:
+        self._quarter = -1.0
+        self._so_far = SoFar()
+
+    async def so_far(self, connection: Connection, home: Home, site: Site, at: datetime) -> SoFar:
+        """Return what `so_far` does, or did when the quarter-hour began; always ask for the same home."""
+        quarter = at.timestamp() // _QUARTER_S
+        if quarter != self._quarter:
+            self._so_far = await so_far(connection, home, site, at)
+            self._quarter = quarter
+        return self._so_far
+
+
 async def so_far(connection: Connection, home: Home, site: Site, at: datetime) -> SoFar:
     """Return what the month and the net metering period of an instant have seen before it.
 
@@ -84,7 +100,8 @@ async def _market(connection: Connection, site: Site, start: datetime, n_steps: 
 
     They matter for nothing but the credit of a surplus, which a hole must not stop.
     """
-    if site.tariff.net_metering is None:
+    tariff = site.tariff
+    if tariff.net_metering is None or not (tariff.import_needs_day_ahead or tariff.export_needs_day_ahead):
         return np.zeros(n_steps)
     prices = await day_ahead(connection, site.price_zone, start, n_steps, _QUARTER_S)
     known = np.isfinite(prices)

@@ -12,7 +12,7 @@ from hearth_core.site import Site
 from hearth_hub.database.pool import Connection
 from hearth_hub.homes.repository import Home
 from hearth_hub.prices import repository
-from hearth_hub.prices.consumption import Consumption, consumption, so_far
+from hearth_hub.prices.consumption import Consumption, Remembered, consumption
 from hearth_hub.prices.market import day_ahead
 from hearth_hub.readings.days import local_days
 from hearth_hub.timing import instant, milliseconds
@@ -39,14 +39,16 @@ def tariff_prices(
     return marginal_prices(site.tariff, at_s, day_ahead_eur_per_kwh, site.timezone, so_far)
 
 
-async def price_now(connection: Connection, home: Home, at: datetime) -> tuple[float | None, float | None]:
+async def price_now(
+    connection: Connection, home: Home, at: datetime, remembered: Remembered | None = None
+) -> tuple[float | None, float | None]:
     """Return import and feed-in price of an instant; None where one depends on a market price that is not known."""
     if home.site is None:
         return None, None
     start = _whole_hour(at)
     market = await day_ahead(connection, home.site.price_zone, start, 3600 // _NOW_STEP_S, _NOW_STEP_S)
     step = int((at - start).total_seconds()) // _NOW_STEP_S
-    seen = await so_far(connection, home, home.site, at)
+    seen = await (remembered or Remembered()).so_far(connection, home, home.site, at)
     both = tariff_prices(home.site, start.timestamp(), _NOW_STEP_S, market, seen)
     bought, sold = (float(series[step]) for series in both)
     return (

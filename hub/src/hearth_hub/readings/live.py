@@ -14,6 +14,7 @@ from hearth_core.clock import Clock
 from hearth_hub.database.pool import Pool
 from hearth_hub.doors import json_bytes
 from hearth_hub.homes.service import get_home
+from hearth_hub.prices.consumption import Remembered
 from hearth_hub.readings.service import now_of
 
 logger = logging.getLogger(__name__)
@@ -28,10 +29,11 @@ async def live(pool: Pool, clock: Clock, agent: str, closing: asyncio.Event) -> 
     """
     version: int | None = None
     is_first = True
+    remembered = Remembered()
     while not closing.is_set():
         try:
             async with pool.connection() as connection:
-                state = await now_of(connection, await get_home(connection, agent), clock)
+                state = await now_of(connection, await get_home(connection, agent), clock, remembered)
         except (psycopg.OperationalError, psycopg_pool.PoolTimeout):
             yield b": the database does not answer\n\n"
         else:

@@ -12,6 +12,7 @@ from hearth_hub.database.pool import Connection
 from hearth_hub.errors import RequestError
 from hearth_hub.homes.repository import Home, list_devices
 from hearth_hub.plans.repository import latest_version
+from hearth_hub.prices.consumption import Remembered
 from hearth_hub.prices.service import price_now
 from hearth_hub.readings import repository
 from hearth_hub.readings.aggregates import MINUTE, QUARTER, Width
@@ -38,14 +39,16 @@ def silent_after_s(clock: Clock) -> float:
     return max(_SILENT_S, _ON_ITS_WAY_REAL_S * speed_of(clock))
 
 
-async def now_of(connection: Connection, home: Home, clock: Clock) -> dict[str, Any]:
+async def now_of(
+    connection: Connection, home: Home, clock: Clock, remembered: Remembered | None = None
+) -> dict[str, Any]:
     """Return the present state of a home, as ``GET /now`` and the live stream show it."""
     at = now(clock)
     readings = await repository.latest(connection, home.id)
     oldest = at - timedelta(seconds=silent_after_s(clock))
     fresh = [one for one in readings if one.at and one.at >= oldest]
     flows = compose([_measured(one, fresh=one in fresh) for one in readings], 1)
-    import_price, export_price = await price_now(connection, home, at)
+    import_price, export_price = await price_now(connection, home, at, remembered)
     soc = _one(flows.soc_percent)
     battery = home.site.battery if home.site else None
     newest = max((one.at for one in readings if one.at), default=None)
