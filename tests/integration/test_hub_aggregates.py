@@ -15,6 +15,7 @@ import psycopg
 import pytest
 
 from hearth_core.points import POINTS, PointClass
+from hearth_hub.database.arrays import microseconds
 from hearth_hub.database.pool import new_pool
 from hearth_hub.homes.repository import list_devices
 from hearth_hub.homes.service import get_home
@@ -286,8 +287,8 @@ async def test_daily_energies_over_a_change_of_the_clocks(connection: Connection
     await store(connection, readings)
     await RollUp().everything(connection)
     home = await get_home(connection, "home-0")
-    edges = [days[0][1], *(end for *_, end in days)]
-    found = await energies(connection, await list_devices(connection, home.id), edges)
+    edges_us = np.array([microseconds(edge) for edge in (days[0][1], *(end for *_, end in days))])
+    found = await energies(connection, await list_devices(connection, home.id), edges_us)
     assert found["import_wh"].tolist() == pytest.approx([expected[day] for day, *_ in days])
     assert [(end - begin).total_seconds() / 3600 for _, begin, end in days][:2] == (
         [24.0, 23.0] if timezone == "Europe/Berlin" else [24.0, 24.0]

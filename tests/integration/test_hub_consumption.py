@@ -18,7 +18,7 @@ from hearth_hub.homes.repository import Home
 from hearth_hub.homes.service import get_home
 from hearth_hub.ingest.service import Incoming, Ingest, open_message
 from hearth_hub.prices import repository as prices
-from hearth_hub.prices.consumption import consumption, so_far
+from hearth_hub.prices.consumption import Remembered, consumption, so_far
 from hearth_hub.prices.service import price_now, price_series
 from hearth_hub.prices.source import PricePoint, published_at
 from hearth_hub.readings.roll_up import RollUp
@@ -170,6 +170,23 @@ async def test_a_balance_that_turns_to_a_surplus_makes_prices_those_of_feed_in(
         reckoned = await reckon(connection, home, START + timedelta(hours=40), START + timedelta(hours=44))
         assert reckoned is not None
         assert reckoned.costs.realised_eur == pytest.approx(-8 * 0.10, rel=0.01)
+
+
+async def test_a_live_page_reads_its_home_once_a_quarter_hour(postgres_url: str) -> None:
+    seed(postgres_url, TIERED, load_only, START + timedelta(hours=31))
+    at, remembered = START + timedelta(hours=29, minutes=50), Remembered()
+    async with new_pool(postgres_url) as pool, pool.connection() as connection:
+        home = await lived(connection)
+        assert home.site is not None
+        first = await remembered.so_far(connection, home, home.site, at)
+        async with await psycopg.AsyncConnection.connect(postgres_url) as closed:
+            pass
+        again = await remembered.so_far(closed, home, home.site, at + timedelta(minutes=9))
+        with pytest.raises(psycopg.OperationalError):
+            await remembered.so_far(closed, home, home.site, at + timedelta(minutes=10))
+        assert await price_now(connection, home, at, remembered) == (0.20, 0.0)
+        assert await price_now(connection, home, at + timedelta(minutes=25), remembered) == (0.35, 0.0)
+    assert again is first
 
 
 async def test_a_plain_tariff_asks_the_database_nothing(postgres_url: str) -> None:

@@ -49,3 +49,8 @@ def array_cursor(connection: Connection) -> AsyncCursor[tuple[Any, ...]]:
 def microseconds(at: datetime) -> int:
     """Return an instant as the arrays of `array_cursor` count it."""
     return (at - _EPOCH) // timedelta(microseconds=1)
+
+
+def instant_us(count: int) -> datetime:
+    """Return the instant of what `microseconds` counts."""
+    return _EPOCH + timedelta(microseconds=int(count))

@@ -10,6 +10,7 @@ import numpy as np
 
 from hearth_core.points import DeviceKind
 from hearth_core.site import Site
+from hearth_hub.database.arrays import microseconds
 from hearth_hub.database.pool import Connection
 from hearth_hub.homes.repository import Home, list_devices
 from hearth_hub.prices.market import day_ahead
@@ -54,9 +55,10 @@ async def consumption(connection: Connection, home: Home, site: Site, start: dat
     meters = [one for one in await list_devices(connection, home.id) if one.kind == DeviceKind.GRID_METER]
     if n_steps < 1 or not meters:
         return Consumption(site, None)
-    edges = [instant_s(start_s + _QUARTER_S * step) for step in range(n_steps + 1)]
-    energy = await energies(connection, meters, edges)
-    market = await _market(connection, site, edges[0], n_steps)
+    begin = instant_s(start_s)
+    edges_us = microseconds(begin) + _QUARTER_S * 1_000_000 * np.arange(n_steps + 1)
+    energy = await energies(connection, meters, edges_us)
+    market = await _market(connection, site, begin, n_steps)
     metered = await asyncio.to_thread(
         Metered.of,
         site.tariff,

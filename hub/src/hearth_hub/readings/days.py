@@ -11,12 +11,13 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from hearth_core.points import DeviceKind
+from hearth_hub.database.arrays import microseconds
 from hearth_hub.database.pool import Connection
 from hearth_hub.errors import RequestError
 from hearth_hub.homes.repository import Device, Home, list_devices
 from hearth_hub.readings.energy import daily_growth, daily_power
 from hearth_hub.timing import instant, milliseconds
-from hearth_models.arrays import FloatArray
+from hearth_models.arrays import FloatArray, IntArray
 
 _MOST_DAYS = 400
 
@@ -73,8 +74,8 @@ async def daily_energies(connection: Connection, home: Home, from_ms: int, to_ms
         raise RequestError("to_ms", to_ms, f"to_ms must be after from_ms, and at most {_MOST_DAYS} days after it")
     timezone = home.site.timezone if home.site else "UTC"
     days = list(local_days(timezone, instant(from_ms), instant(to_ms)))
-    edges = [days[0][1], *(end for *_, end in days)]
-    columns = await energies(connection, await list_devices(connection, home.id), edges)
+    edges_us = np.array([microseconds(edge) for edge in (days[0][1], *(end for *_, end in days))])
+    columns = await energies(connection, await list_devices(connection, home.id), edges_us)
     return {
         "timezone": timezone,
         "day": [day for day, *_ in days],
@@ -82,8 +83,8 @@ async def daily_energies(connection: Connection, home: Home, from_ms: int, to_ms
     } | {name: np.round(columns[name], 1) for name in ENERGIES}
 
 
-async def energies(connection: Connection, devices: list[Device], edges: list[datetime]) -> dict[str, FloatArray]:
-    """Return each of `ENERGIES` of a home between neighbouring edges [Wh].
+async def energies(connection: Connection, devices: list[Device], edges_us: IntArray) -> dict[str, FloatArray]:
+    """Return each of `ENERGIES` of a home between neighbouring edges [Wh], which `microseconds` counts.
 
     A sum with a missing part is missing, and so is what the home has no device for.
     """
@@ -91,26 +92,26 @@ async def energies(connection: Connection, devices: list[Device], edges: list[da
     counters: dict[str, list[int]] = {}
     for source, ids in has.items():
         counters.setdefault(source.counter, []).extend(ids)
-    counted = await daily_growth(connection, counters, edges)
+    counted = await daily_growth(connection, counters, edges_us)
     parts: dict[str, list[FloatArray]] = {}
     for source, ids in has.items():
         uncounted = [device for device in ids if (source.counter, device) not in counted]
-        summed = await _summed_up(connection, source, uncounted, edges)
+        summed = await _summed_up(connection, source, uncounted, edges_us)
         parts.setdefault(source.energy, []).extend(
             summed[device] if device in summed else counted[source.counter, device] for device in ids
         )
-    return {name: np.sum(parts[name], axis=0) if parts[name] else _nothing(edges) for name in ENERGIES}
+    return {name: np.sum(parts[name], axis=0) if parts[name] else _nothing(edges_us) for name in ENERGIES}
 
 
 async def _summed_up(
-    connection: Connection, source: _Source, device_ids: list[int], edges: list[datetime]
+    connection: Connection, source: _Source, device_ids: list[int], edges_us: IntArray
 ) -> dict[int, FloatArray]:
-    found = {device: _nothing(edges) for device in device_ids}
+    found = {device: _nothing(edges_us) for device in device_ids}
     if device_ids:
-        for one in await daily_power(connection, source.power, device_ids, edges):
+        for one in await daily_power(connection, source.power, device_ids, edges_us):
             found[one.device_id][one.day] = -one.below_zero_wh if source.is_below_zero else one.above_zero_wh
     return found
 
 
-def _nothing(edges: list[datetime]) -> FloatArray:
-    return np.full(len(edges) - 1, np.nan)
+def _nothing(edges_us: IntArray) -> FloatArray:
+    return np.full(len(edges_us) - 1, np.nan)

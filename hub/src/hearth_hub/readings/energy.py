@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from hearth_core.points import POINTS, PointClass
-from hearth_hub.database.arrays import array_cursor, microseconds
+from hearth_hub.database.arrays import array_cursor, instant_us
 from hearth_hub.database.pool import Connection
 from hearth_hub.readings.aggregates import MINUTE
 from hearth_hub.readings.rollup_repository import floored
-from hearth_models.arrays import FloatArray
+from hearth_models.arrays import FloatArray, IntArray
 
 # A counter that fell by more than a tenth began again from zero; one that fell by less was only rounded differently.
 _RESET = 0.9
@@ -104,7 +104,7 @@ COUNTERS = tuple(name for name, point in POINTS.items() if point.point_class is 
 
 
 async def daily_growth(
-    connection: Connection, counters: dict[str, list[int]], edges: list[datetime]
+    connection: Connection, counters: dict[str, list[int]], edges_us: IntArray
 ) -> dict[tuple[str, int], FloatArray]:
     """Return by how much counters grew in each of some days.
 
@@ -113,7 +113,7 @@ async def daily_growth(
     Args:
         connection: Database.
         counters: For each counter the devices that may have it.
-        edges: Where the days begin, and where the last one ends; whole quarter-hours.
+        edges_us: Where the days begin, and where the last one ends; whole quarter-hours, as `microseconds` counts.
 
     Returns:
         By counter and device, what it grew in each day, shape (days,) [Wh]; NaN where it was not measured. A counter
@@ -123,15 +123,14 @@ async def daily_growth(
     if not queries:
         return {}
     cursor = array_cursor(connection)
-    parameters = counters | {"before": edges[0] - _BEFORE, "end": edges[-1]}
+    parameters = counters | {"before": instant_us(edges_us[0]) - _BEFORE, "end": instant_us(edges_us[-1])}
     # not prepared: a plan for any span is a third slower than one for this span
     await cursor.execute(" union all ".join(queries).encode(), parameters, prepare=False)
-    edges_us = np.array([microseconds(edge) for edge in edges])
     found = {}
     for number, device_id, at_us, first, last, top in await cursor.fetchall():
         days = np.searchsorted(edges_us, at_us, side="right")  # 0 = before the first day
-        grown = np.bincount(days, growth(first, last, top), len(edges))[1:]
-        found[COUNTERS[number], device_id] = np.where(np.bincount(days, minlength=len(edges))[1:] > 0, grown, np.nan)
+        grown = np.bincount(days, growth(first, last, top), len(edges_us))[1:]
+        found[COUNTERS[number], device_id] = np.where(np.bincount(days, minlength=len(edges_us))[1:] > 0, grown, np.nan)
     return found
 
 
@@ -158,7 +157,7 @@ class DailyPower:
 
 
 async def daily_power(
-    connection: Connection, column: str, device_ids: list[int], edges: list[datetime]
+    connection: Connection, column: str, device_ids: list[int], edges_us: IntArray
 ) -> list[DailyPower]:
     """Sum up the mean powers of quarter-hours in each of some days, for devices without counters.
 
@@ -166,9 +165,10 @@ async def daily_power(
         connection: Database.
         column: A power of the vocabulary.
         device_ids: Devices of a home.
-        edges: Where the days begin, and where the last one ends; whole quarter-hours.
+        edges_us: Where the days begin, and where the last one ends; whole quarter-hours, as `microseconds` counts.
     """
     cursor = connection.cursor(binary=True)
+    edges = [instant_us(edge) for edge in edges_us.tolist()]
     await cursor.execute(
         f"select width_bucket(at, %(edges)s::timestamptz[]) - 1, device_id, sum(greatest({column}, 0)::float8) / 4,"  # noqa: S608
         f" sum(least({column}, 0)::float8) / 4 from reading_15min where device_id = any(%(devices)s)"
