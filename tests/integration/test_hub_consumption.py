@@ -172,6 +172,21 @@ async def test_a_balance_that_turns_to_a_surplus_makes_prices_those_of_feed_in(
         assert reckoned.costs.realised_eur == pytest.approx(-8 * 0.10, rel=0.01)
 
 
+async def test_a_hole_in_past_market_prices_is_filled_with_their_mean(postgres_url: str) -> None:
+    """Day-ahead at 0.05, feed-in at 0.01: each of 12 kWh that were fed in would gain 0.04 by being credited."""
+    tariff = Tariff(export_eur_per_kwh=0.01, net_metering=NetMetering())
+    seed(postgres_url, tariff, sunny, START + timedelta(hours=17))
+    async with new_pool(postgres_url) as pool, pool.connection() as connection:
+        home = await lived(connection)
+        assert home.site is not None
+        hole = START + timedelta(hours=12), START + timedelta(hours=14)
+        await connection.execute("delete from price where at >= %s and at < %s", hole)
+        seen = await so_far(connection, home, home.site, START + timedelta(hours=16))
+        assert await price_now(connection, home, hole[0]) == (None, None), "a price that is shown is never a guess"
+    assert seen.period_export_kwh == pytest.approx(12)
+    assert seen.period_gain_eur == pytest.approx(12 * 0.04)
+
+
 async def test_a_live_page_reads_its_home_once_a_quarter_hour(postgres_url: str) -> None:
     seed(postgres_url, TIERED, load_only, START + timedelta(hours=31))
     at, remembered = START + timedelta(hours=29, minutes=50), Remembered()
