@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hearth_models.arrays import FloatArray
 from hearth_models.battery import Battery
 from hearth_models.forecasting import Quantiles
 from hearth_models.planning.inputs import PlanError, extend_prices
@@ -42,7 +43,7 @@ def test_scenarios_are_what_followed_upon_days_like_the_last() -> None:
     is_loud = np.random.default_rng(3).random(60) < 0.5
     noon = np.where(np.concatenate([[False], is_loud[:-1]]), -3_000.0, 300.0)
     days = [[500.0] * 8 + [sun] * 8 + [400.0 + 2_000 * loud] * 8 for sun, loud in zip(noon, is_loud, strict=True)]
-    past = np.array(days).ravel()
+    past: FloatArray = np.array(days, dtype=np.float64).ravel()
     for loud, expected in ((True, -3_000.0), (False, 300.0)):
         last = np.flatnonzero(is_loud == loud)[-1]
         followed = net_scenarios(_forecast(0.0), _forecast(0.0), past[: (last + 1) * 24])
@@ -51,7 +52,7 @@ def test_scenarios_are_what_followed_upon_days_like_the_last() -> None:
 
 
 def test_the_present_difference_moves_the_next_hours_and_fades() -> None:
-    past = np.tile(np.full(24, 400.0), 20)
+    past: FloatArray = np.tile(np.full(24, 400.0), 20)
     usual = net_scenarios(_forecast(400.0), _forecast(0.0), past)
     past[-1] = 2_400.0
     moved = net_scenarios(_forecast(400.0), _forecast(0.0), past) - usual

@@ -216,9 +216,10 @@ class _Steps:
             own = values[step - first + 1]
             future = keep * own + (1 - keep) * own.mean(axis=0)
             flat = future.ravel()
+            rise = np.diff(flat, append=0.0)
             index = self.left[step] + rows
-            here = flat[index]
-            here += self.share[step] * (flat[index + 1] - here)
+            here = flat.take(index)
+            here += self.share[step] * rise.take(index)
             here += self.reward_eur[step]
             here.max(axis=0, out=values[step - first])
         return values
