@@ -173,6 +173,27 @@ def test_every_request_gets_an_allowed_answer_that_is_no_worse_than_resting(requ
     assert plain["status"] == "Optimal"
 
 
+@settings(max_examples=40, deadline=None)
+@given(requests(), st.sampled_from([0.0, 0.002, 0.01, 0.05]))
+def test_an_allowed_answer_comes_back_however_short_the_time(request: dict[str, Any], time_limit_s: float) -> None:
+    found = answer(read_request(json.dumps(request).encode()), time_limit_s)
+    assert judge(request, found).faults == []
+    if time_limit_s == 0.0:
+        assert found["status"] == "Feasible", "nothing was looked at"
+        assert not any(any(one["charging_power"] + one["discharging_power"]) for one in found["batteries"])
+
+
+def test_the_largest_request_is_answered_without_any_time() -> None:
+    """Resting follows from the first step to the last; a solver that has to search for it would take minutes."""
+    n = 2000
+    battery = small()["batteries"][0] | {"c_min": 1000, "p_demand": [1500.0] * n, "s_goal": [5000.0] * n}
+    series = {"dt": [900] * n, "gt": [300.0] * n, "ft": [0.0, 900.0] * (n // 2), "p_N": [3e-4] * n, "p_E": [1e-4] * n}
+    request = {"batteries": [battery] * 32, "time_series": series, "grid": {"p_max_imp": 1000, "p_max_exp": 1000}}
+    found = answer(read_request(json.dumps(request).encode()), 0.0)
+    assert found["status"] == "Feasible"
+    assert judge(request, found).faults == []
+
+
 def test_a_trace_of_power_that_no_solver_can_tell_from_nothing_does_no_harm() -> None:
     battery = small()["batteries"][0] | {"s_initial": 5000, "s_max": 4000, "s_capacity": 5000, "d_max": 0}
     series = {"dt": [60] * 8, "gt": [0.0] * 8, "ft": [0.0] * 7 + [4.5e-05], "p_N": [0.0] * 8, "p_E": [0.0] * 8}

@@ -331,7 +331,22 @@ def homes(draw: st.DrawFn) -> Problem:
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(homes())
 def test_every_home_gets_a_plan_that_obeys_physics(home: Problem) -> None:
-    answer = plan_home(home, 20.0, 0.0)
+    check_physics(home, plan_home(home, 20.0, 0.0))
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(homes(), st.sampled_from([0.0, 0.002, 0.01, 0.05]))
+def test_a_plan_that_obeys_physics_comes_back_however_short_the_time(home: Problem, time_limit_s: float) -> None:
+    answer = plan_home(home, time_limit_s, 0.0)
+    check_physics(home, answer)
+    assert msgspec.json.decode(msgspec.json.encode(answer), type=Answer) == answer
+    if time_limit_s == 0.0:
+        assert (answer.is_proven, answer.may_miss_eur) == (False, None), "nothing was looked at"
+        assert not any(any(one.power_w) for one in answer.assets if one.temperature_c is None)
+
+
+def check_physics(home: Problem, answer: Answer) -> None:
+    """Reckon powers and stored energy anew."""
     pv_w = sum((np.array(pv.power_w) for pv in home.pv), np.zeros(home.n_steps))
     used_w = sum((np.array(one.power_w) for one in answer.assets), np.zeros(home.n_steps))
     grid_w = np.array(home.load_w) - pv_w + np.array(answer.spilled_pv_w) + used_w

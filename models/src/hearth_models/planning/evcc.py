@@ -5,7 +5,7 @@ units per Wh). Source: the OpenAPI description of github.com/evcc-io/optimizer (
 
 - money is settled first and preferences are decided afterwards among equally good schedules, at no cost;
 - a preference never turns around when the lowest price is negative;
-- an answer always comes back within two seconds, as ``Feasible`` when it could not be proved the best.
+- an answer always comes back when time is up, as ``Feasible`` when it could not be proved the best.
 """
 
 from __future__ import annotations

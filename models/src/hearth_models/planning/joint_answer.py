@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 import numpy as np
 
@@ -57,8 +59,8 @@ class Answer(msgspec.Struct, kw_only=True, frozen=True):
 
     is_proven: bool
     """Whether nothing cheaper exists."""
-    may_miss_eur: float
-    """By how much something cheaper could exist at most."""
+    may_miss_eur: float | None
+    """By how much something cheaper could exist at most; None when time was too short to know."""
     money_eur: Money
     grid_w: list[float]
     """+ = import."""
@@ -74,7 +76,7 @@ def plan_home(problem: Problem, time_limit_s: float = TIME_LIMIT_S, good_enough_
 
     Args:
         problem: What is known.
-        time_limit_s: After this the best known plan is returned [s].
+        time_limit_s: After this the best known plan is returned; to rest when none is known [s].
         good_enough_eur: A plan that can be bettered by no more than this is taken at once.
 
     Returns:
@@ -98,7 +100,7 @@ def plan_home(problem: Problem, time_limit_s: float = TIME_LIMIT_S, good_enough_
     given = found.values[joint.given] + found.values[joint.given_beyond]
     return Answer(
         is_proven=found.is_proven,
-        may_miss_eur=round(max(found.gap, 0.0), _DIGITS_EUR),
+        may_miss_eur=round(max(found.gap, 0.0), _DIGITS_EUR) if math.isfinite(found.gap) else None,
         money_eur=_money(joint, found.values),
         grid_w=_watts(taken - given),
         spilled_pv_w=_watts(found.values[joint.spilled]),

@@ -3,14 +3,15 @@
 The linear programme knows no switches. After each solution every choice says in which steps physics is broken; only
 these get true switches, and the programme is solved again. Most steps never need one, which makes milliseconds out of
 seconds. Meanwhile the switches are settled as a solution suggests and the rest follows by the linear programme, from
-the basis it had: an answer that satisfies everything, taken when it is good enough or when time is up.
+the basis it had: an answer that satisfies everything, taken when it is good enough or when time is up. When not even
+that was found in time, the answer is to rest: nothing is decided then, so it needs no time to speak of.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -71,12 +72,12 @@ class Search:
         """Return the cheapest values, or the best that are known when time is up.
 
         Args:
-            start: Values that satisfy everything, should nothing better be found in time; found by resting when None.
+            start: Values that satisfy everything, should nothing better be found in time; resting is when None.
             share: How much of the time that is left may be used.
             good_enough: An answer that can be bettered by no more than this is taken.
 
         Raises:
-            PlanError: Nothing satisfies everything.
+            PlanError: Not even resting satisfies everything; it would be a fault of the programme.
         """
         now_s = time.monotonic()
         self._deadline_s = now_s + (self._until_s - now_s) * share
@@ -92,13 +93,13 @@ class Search:
                 # with penalties of thousands the bound itself is only known to the solver's tolerance
                 return Solution(values, 0.0 if is_optimal else float(self._cost @ values) - bound)
             best = self._better(best, values, bound + good_enough)
-            if best is not None and float(self._cost @ best) - bound <= good_enough:
+            if float(self._cost @ best) - bound <= good_enough:
                 break
             self._make_whole(broken, everywhere=attempt >= _LAZY_ROUNDS)
-            if best is not None and good_enough > _GAP and not self._is_worth_it(float(self._cost @ best) - bound):
+            if good_enough > _GAP and not self._is_worth_it(float(self._cost @ best) - bound):
                 break
         if best is None:
-            raise PlanError("the programme has no answer")
+            best = self._resting()
         return Solution(best, float(self._cost @ best) - bound)
 
     def insist(self) -> None:
@@ -232,7 +233,7 @@ class Search:
         for whole, part in zip(self._whole, broken, strict=True):
             whole |= ~whole if everywhere and part.any() else part
 
-    def _better(self, best: FloatArray | None, values: FloatArray, enough: float) -> FloatArray | None:
+    def _better(self, best: FloatArray | None, values: FloatArray, enough: float) -> FloatArray:
         """Return the cheapest known values that satisfy everything: switches as some values suggest, or all at rest."""
         answers = [best, self.fixed(self._decisions, self._settled(values))]
         if self._hint is not None and not _costs_at_most(self._cost, answers, enough):
@@ -241,10 +242,23 @@ class Search:
                 if _costs_at_most(self._cost, answers, enough):
                     break
         found = [answer for answer in answers if answer is not None]
-        if not found and self._rest:
-            resting = (np.concatenate(part) for part in zip(*self._rest, strict=True))
-            found = [answer for answer in [self.fixed(*resting)] if answer is not None]
-        return min(found, key=lambda answer: float(self._cost @ answer)) if found else None
+        return min(found, key=lambda answer: float(self._cost @ answer)) if found else self._resting()
+
+    def _resting(self) -> FloatArray:
+        """Return the values when nothing is done, whatever the time; each follows from those before it."""
+        bounds = self._matrix.bounds(*(np.concatenate(part) for part in zip(*self._rest, strict=True)))
+        if bounds is None:
+            raise PlanError("the programme has no answer, not even to rest")
+        at_rest = replace(self._matrix, lower=bounds[0], upper=bounds[1])
+        solver = Solver()  # anew, for what is settled goes with its presolve at once
+        solver.load(at_rest, self._cost, self._kept, ~self._matrix.is_switched, np.arange(0))
+        found = solver.run_until(np.inf)
+        if found is None:
+            raise PlanError("the programme has no answer, not even to rest")
+        values = bounds[0]
+        values[self._kept] = found
+        self._priced = values, np.array(solver.getSolution().row_dual)
+        return values
 
     def _repaired(self, suggestion: FloatArray) -> list[FloatArray]:
         """Return answers with every decision as a suggestion has it, then as became of it."""
