@@ -29,8 +29,10 @@ _GAP = 1e-4
 # less, fewer must do; otherwise what was settled is taken.
 _MOST_WHOLE, _WORTH_SECONDS = 32, 0.1
 _FEW_WHOLE = 16
-# Of the time there is; the rest is for settling, and for prices.
+# Of the time of a question; the rest is for settling, and for prices.
 _BRANCHING_SHARE = 0.8
+# Of all the time there is: HiGHS rounds at the root without a look at the clock, up to about as long as it has run.
+_BRANCHING_MOST = 0.6
 # What a hint suggests may be impossible by a little; then its switches are settled anew upon what became of it.
 _REPAIRS = 3
 # Of a cost; with penalties of thousands the solver's tolerance shows.
@@ -200,7 +202,8 @@ class Search:
         rows[matrix.row[~is_in[matrix.column]]] = False
         columns = np.flatnonzero(is_in)
         now_s = time.monotonic()
-        until_s = now_s + (self._deadline_s - now_s) * _BRANCHING_SHARE
+        share_s, most_s = (self._deadline_s - now_s) * _BRANCHING_SHARE, (self._until_s - now_s) * _BRANCHING_MOST
+        until_s = now_s + min(share_s, most_s)
         for begin in (start, None):
             solver = self._solver(columns, rows, whole)
             solver.prepare_branching(gap)
