@@ -43,7 +43,7 @@ def draw(outcome: Outcome, year: Year, path: Path) -> None:
     saved.set_ylabel("saved against no battery [EUR]\n(before what is left in store)")
     saved.legend(loc="upper left", frameon=False)
     costs = outcome.cost_eur
-    share = "-" if outcome.captured_of_oracle is None else f"{outcome.captured_of_oracle:.0%}"
+    share = "-" if outcome.captured_of_oracle is None else f"{outcome.captured_of_oracle * 100:.0f} %"
     saved.set_title(
         f"{outcome.home}: {outcome.days:.0f} days, {costs.no_battery:.0f} EUR without battery, {costs.hearth:.0f} EUR "
         f"with Hearth; {share} of what perfect foresight saves"

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from hearth_core.errors import ConfigError
 from hearth_core.tariff import ExportKind, Tariff
@@ -21,6 +21,9 @@ from hearth_models.battery import Battery
 from hearth_models.commands.options import OPTIONS, read_place
 from hearth_models.series import read_prices
 from hearth_models.tariffs import read_tariff
+
+if TYPE_CHECKING:
+    from hearth_models.backtest.outcome import Outcome
 
 _BATTERY = re.compile(r"(?P<kwh>[0-9.]+)\s*kWh/(?P<kw>[0-9.]+)\s*kW", re.IGNORECASE)
 _MARKET = Tariff(name="the market's price both ways", export_kind=ExportKind.SPOT)
@@ -57,7 +60,6 @@ def backtest(
     store, agreed = _battery(battery, efficiency), _MARKET if tariff is None else read_tariff(tariff)
     market, where = read_prices(prices), read_place(place) if place else None
     from hearth_models.backtest.homes import find_homes
-    from hearth_models.backtest.outcome import Outcome
     from hearth_models.backtest.outcome import backtest as live
     from hearth_models.backtest.picture import draw
 
@@ -74,7 +76,7 @@ def backtest(
             path = plots / f"{one.name}.svg"
             draw(outcome, year, path)
             outcomes.append(msgspec.structs.replace(outcome, plot=str(path)))
-            bar.console.log(f"{one.name}: {outcome.days:.0f} days in {time.monotonic() - began:.0f} s")
+            bar.console.print(f"{one.name}: {outcome.days:.0f} days in {time.monotonic() - began:.0f} s")
     if json:
         answer = {"battery": battery, "tariff": agreed.name or "", "homes": outcomes}
         typer.echo(msgspec.json.format(msgspec.json.encode(answer), indent=2).decode())
@@ -87,18 +89,15 @@ def _tell(bar: Progress, task: TaskID, share: float) -> None:
     bar.update(task, completed=share)
 
 
-def _table(outcomes: Sequence[object]) -> Table:
-    table = Table(
-        "home", "days", "no battery", "night timer", "rule", "Hearth", "foresight", "of foresight", "over rule"
-    )
-    for one in msgspec.convert(msgspec.to_builtins(outcomes), list[dict[str, object]]):
-        costs = msgspec.convert(one["cost_eur"], dict[str, float])
-        shares = [
-            "-" if one[name] is None else f"{one[name]:.0%}" for name in ("captured_of_oracle", "captured_over_rule")
-        ]
-        names = ("no_battery", "night_timer", "self_consumption", "hearth", "perfect_foresight")
-        table.add_row(str(one["home"]), f"{one['days']:.0f}", *(f"{costs[name]:.2f}" for name in names), *shares)
-    table.caption = "EUR, settled for what is left in store"
+def _table(outcomes: list[Outcome]) -> Table:
+    names = ("days", "no battery", "timer", "rule", "Hearth", "foresight", "of foresight", "over rule")
+    table = Table("home", *(Column(name, justify="right") for name in names), box=SIMPLE_HEAD)
+    for one in outcomes:
+        costs = one.cost_eur
+        money = (costs.no_battery, costs.night_timer, costs.self_consumption, costs.hearth, costs.perfect_foresight)
+        shares = ("-" if it is None else f"{it * 100:.0f} %" for it in (one.captured_of_oracle, one.captured_over_rule))
+        table.add_row(one.home, f"{one.days:.0f}", *(f"{eur:.2f}" for eur in money), *shares)
+    table.caption = "EUR, settled for what is left in store; shares of what perfect foresight saves"
     return table
 
 
