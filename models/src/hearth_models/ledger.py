@@ -147,16 +147,16 @@ def choose_policy(planned_eur: FloatArray, rule_eur: FloatArray) -> Policy:
         rule_eur: The same under the self-consumption rule.
 
     Returns:
-        ``value_function`` when the plan earned more over the days both are known for, and by more than chance may give
-        (half a standard error); otherwise ``rule``. While fewer than a week is known, ``value_function``: it is the
-        better guess.
+        ``rule`` when the plan earned less over the days both are known for, and by more than chance may take (half a
+        standard error); otherwise ``value_function``, the better guess: where it earned more over a year, single
+        months still went to the rule.
     """
     gained = rule_eur - planned_eur
     gained = gained[np.isfinite(gained)]
     if len(gained) < _JUDGE_AFTER_DAYS:
         return "value_function"
     by_chance = 0.5 * float(gained.std()) / len(gained) ** 0.5
-    return "value_function" if float(gained.mean()) > by_chance else "rule"
+    return "rule" if float(gained.mean()) < -by_chance else "value_function"
 
 
 def bill_eur(grid_w: FloatArray, market: Market, step_s: int) -> float:

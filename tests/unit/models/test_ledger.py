@@ -159,9 +159,10 @@ def test_the_better_policy_of_the_last_weeks_is_chosen() -> None:
     assert choose_policy(bad, good) == "rule"
     unknown = np.full(28, np.nan)
     assert choose_policy(unknown, good) == "value_function"
-    # a few lucky days are no reason to leave the rule
-    lucky = good + 0.5 * np.random.default_rng(1).normal(size=28)
-    assert choose_policy(lucky, np.full(28, float(lucky.mean()) + 0.01)) == "rule"
+    # a few unlucky days are no reason to leave the plan
+    unlucky = good + 0.5 * np.random.default_rng(1).normal(size=28)
+    assert choose_policy(unlucky, np.full(28, float(unlucky.mean()) - 0.01)) == "value_function"
+    assert choose_policy(unlucky, np.full(28, float(unlucky.mean()) - 0.1)) == "rule"
     mixed = bad.copy()
     mixed[:20] = np.nan
     assert choose_policy(mixed, good) == "rule"

@@ -18,9 +18,9 @@ from hearth_core.tariff import Tariff
 from hearth_models.arrays import FloatArray
 from hearth_models.backtest.car import CarLife
 from hearth_models.backtest.homes import RecordedHome
+from hearth_models.backtest.learner import Learner
 from hearth_models.backtest.market import BacktestError, Laid, filled, joined, published_until_s
 from hearth_models.battery import Battery
-from hearth_models.forecasting import History, OnnxForecaster, Quantiles, seasonal_naive
 from hearth_models.ledger import Policy, bill_eur, choose_policy
 from hearth_models.planning.course import worth_of
 from hearth_models.planning.inputs import extend_prices
@@ -28,7 +28,6 @@ from hearth_models.planning.policy import Choice, choose, interval
 from hearth_models.planning.scenarios import PAST_DAYS, net_scenarios
 from hearth_models.planning.value import Market, ValueFunction, solve
 from hearth_models.tariffs import prices as tariff_prices
-from hearth_models.training import TrainingError, train
 
 _DAY_S, _HOUR_S = 86_400, 3600
 _HORIZON_S = 48 * _HOUR_S
@@ -38,9 +37,6 @@ _SHORTEST_STEP_S, _LONGEST_STEP_S = 900, 3600
 # The controller decides at least so often.
 _PIECE_S = 900
 _MEMORY_DAYS = 28
-_RETRAIN_DAYS = 56
-_TRAIN_AFTER_DAYS = 14
-_HISTORY_DAYS = 16
 _PRICE_DAYS = 7
 
 
@@ -64,8 +60,6 @@ class Diary:
     changes: int = 0
     """How often the battery's order changed."""
     solve_ms: list[float] = field(default_factory=list)
-    load_skill: list[float] = field(default_factory=list)
-    pv_skill: list[float] = field(default_factory=list)
 
 
 @dataclass
@@ -80,14 +74,13 @@ class Life:
     plan_step_s: int
     known_net_w: FloatArray
     """On the plan's steps, NaN where nothing was measured."""
-    known: dict[Target, FloatArray]
+    learner: Learner
     spot: FloatArray
     """Of each step of the plan, also beyond the end as far as prices are there [EUR/kWh]."""
     net_w: FloatArray
     """What really happened, of each step that is lived."""
     market: Market
     filled_steps: int
-    models: dict[Target, OnnxForecaster] = field(default_factory=dict)
     diary: Diary = field(default_factory=Diary)
 
     @classmethod
@@ -129,7 +122,7 @@ class Life:
             step_s,
             plan_step_s,
             joined(load_w - pv_w, join),
-            known,
+            Learner(home, begin_s, plan_step_s, known),
             filled(spot, plan_step_s),
             filled(load_w - pv_w, step_s),
             Market(buy, sell),
@@ -179,7 +172,7 @@ class Life:
         for step in range(n):
             if step % per_day == 0:
                 policy = self._judge(step, lived, policy)
-                self._learn(step)
+                self.learner.learn(step // per_day)
                 progress(step / n)
             if step % every == 0:
                 value, issued = self._plan(step, car), step
@@ -216,31 +209,13 @@ class Life:
         self.diary.days_on_plan += policy == "value_function"
         return policy
 
-    def _learn(self, step: int) -> None:
-        """Train both targets every eight weeks on what was recorded before."""
-        day = step * self.step_s // _DAY_S
-        if day < _TRAIN_AFTER_DAYS or (day - _TRAIN_AFTER_DAYS) % _RETRAIN_DAYS:
-            return
-        here = step * self.step_s // self.plan_step_s
-        skills = {Target.LOAD: self.diary.load_skill, Target.PV: self.diary.pv_skill}
-        for target, values in self.known.items():
-            if target is Target.PV and self.home.pv is None:
-                continue
-            history = History(self.start_s, self.plan_step_s, values[:here])
-            try:
-                trained = train(target, history, self.home.place, int((self.start_s + step * self.step_s) * 1000))
-            except TrainingError:
-                continue
-            skills[target].append(trained.card.scores["skill"])
-            self.models[target] = OnnxForecaster(trained.onnx, trained.card, self.home.place)
-
     def _plan(self, step: int, car: CarLife | None) -> ValueFunction:
         """Plan with what is known at the start of a step."""
         here = step * self.step_s // self.plan_step_s
         n = _HORIZON_S // self.plan_step_s
         now_s = self.start_s + here * self.plan_step_s
         market = self._known_market(here, n)
-        load, pv = self._forecast(Target.LOAD, here, n), self._forecast(Target.PV, here, n)
+        load, pv = (self.learner.forecast(target, here, n) for target in (Target.LOAD, Target.PV))
         began = time.perf_counter()
         oldest = max(0, here - PAST_DAYS * _DAY_S // self.plan_step_s)
         scenarios = net_scenarios(load, pv, self.known_net_w[oldest:here])
@@ -258,18 +233,6 @@ class Life:
         spot = extend_prices(self.spot[here - back : published], now_s - back * step_s, step_s, back + n)[back:]
         at_s = now_s + step_s * np.arange(n, dtype=np.float64)
         return Market(*tariff_prices(self.tariff, at_s, spot, self.home.place.timezone))
-
-    def _forecast(self, target: Target, here: int, n: int) -> Quantiles:
-        now_s = self.start_s + here * self.plan_step_s
-        if target is Target.PV and self.home.pv is None:
-            nothing = np.zeros(n)
-            return Quantiles(now_s, self.plan_step_s, nothing, nothing, nothing)
-        oldest = max(0, here - _HISTORY_DAYS * _DAY_S // self.plan_step_s)
-        past = self.known[target][oldest:here]
-        history = History(self.start_s + oldest * self.plan_step_s, self.plan_step_s, past)
-        if target in self.models:
-            return self.models[target].forecast(history, now_s)
-        return seasonal_naive(history, now_s, n, *([0.0] if target is Target.PV else []))
 
     def _act(self, step: int, value: ValueFunction | None, row: int, stored_wh: float) -> tuple[float, float, Choice]:
         """Let the controller steer the battery for one step; without a plan it lives by the rule."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from hearth_core.messages import Target
 from hearth_core.tariff import Tariff
 from hearth_models.arrays import FloatArray
 from hearth_models.backtest.car import CarLife, read_sessions
@@ -150,8 +151,8 @@ def backtest(
         battery_cycles=round(float(cells_w.sum()) * step_s / 3600 / (battery.max_wh - battery.min_wh), 1),
         solve_ms=_solving(diary.solve_ms),
         days_on_plan=diary.days_on_plan,
-        load_skill=_mean(diary.load_skill),
-        pv_skill=_mean(diary.pv_skill),
+        load_skill=_mean(life.learner.skills[Target.LOAD]),
+        pv_skill=_mean(life.learner.skills[Target.PV]),
         filled_steps=life.filled_steps,
         timezone=home.place.timezone,
         place_from=home.place_from,
