@@ -19,7 +19,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
@@ -33,6 +33,7 @@ SUPERUSER = "postgres"
 _ENDING = (signal.SIGTERM, signal.SIGINT)
 _START_TIMEOUT_S = 60.0  # crash recovery of a full WAL on a slow card
 _STOP_TIMEOUT_S = 4.0
+_KILLED_WITHIN_S = 2.0
 _LONGEST_SOCKET_FOLDER = 80  # a unix socket's path ends at 107 bytes
 _SETTINGS = {
     "listen_addresses": "",
@@ -155,9 +156,24 @@ class EmbeddedPostgres:
             os.chown(half, owner.uid, owner.gid)
         command: list[str | Path] = [self._programs / "initdb", "-D", half]
         command += ["-U", SUPERUSER, "--auth=trust", "-E", "UTF8", "--no-locale"]
-        made = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/", **_as_user(owner))  # noqa: S603
-        if made.returncode != 0:
-            raise PermanentError(f"initdb failed: {made.stderr.strip()}")
+        with subprocess.Popen(  # noqa: S603
+            command,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            cwd="/",
+            **_as_user(owner),
+        ) as making:
+            try:
+                complaint = making.communicate()[1]
+            except BaseException:
+                # a signal: the server that initdb has started must not go on writing into the folder
+                with _uninterrupted():
+                    _end_group(making.pid)
+                raise
+        if making.returncode != 0:
+            raise PermanentError(f"initdb failed: {complaint.strip()}")
         if self._folder.exists():
             self._folder.rmdir()
         half.rename(self._folder)
@@ -221,6 +237,18 @@ def _uninterrupted() -> Iterator[None]:
             signal.signal(number, handler)
     for late in held:
         signal.raise_signal(late)
+
+
+def _end_group(leader: int) -> None:
+    """Kill a process with all it has started, and wait until they are gone."""
+    deadline_s = time.monotonic() + _KILLED_WITHIN_S
+    with suppress(ProcessLookupError):
+        while time.monotonic() < deadline_s:
+            os.killpg(leader, signal.SIGKILL)
+            # who has ended stays in the group until somebody has asked for it
+            with suppress(ChildProcessError):
+                os.waitpid(leader, os.WNOHANG)
+            time.sleep(0.02)
 
 
 def _newest_programs() -> Path:
