@@ -76,7 +76,7 @@ def test_later_records_and_prices_change_nothing_before_them() -> None:
     cut = 4 * 24
 
     def lived(one: RecordedHome, spot: Recorded) -> Any:
-        life = Life.of(one, Laid(spot, 0), BATTERY, FEES)
+        life = Life.of(one, Laid(spot, 0, START_S, START_S + DAYS * 86_400), BATTERY, FEES)
         return life.live(None, lambda _: None)[1].grid_w[:cut]
 
     changed = market.values.copy()
@@ -124,8 +124,20 @@ def test_prices_of_other_years_are_moved_by_whole_weeks_nearest_to_whole_years()
     assert abs(-laid.moved_days / 365.2425 - 3) < 0.02
     assert laid.prices.start_s <= at_s
     assert lay(ten_years, ten_years.start_s + 86_400, ten_years.end_s).moved_days == 0
-    with pytest.raises(BacktestError, match="prices"):
-        lay(prices(5), at_s, at_s + 30 * 86_400)
+
+
+def test_prices_shorter_than_a_recording_are_lived_as_far_as_they_go() -> None:
+    begin_s = START_S - 100 * 86_400
+    own_time = lay(prices(40), begin_s, START_S + 100 * 86_400)
+    assert (own_time.moved_days, own_time.from_s, own_time.until_s) == (0, START_S, START_S + 40 * 86_400)
+    other_year = lay(prices(40), begin_s - 1_000 * 86_400, begin_s - 800 * 86_400)
+    assert other_year.moved_days % 7 == 0
+    assert other_year.from_s == begin_s - 1_000 * 86_400
+    assert 33 < (other_year.until_s - other_year.from_s) / 86_400 <= 40
+    outcome, _ = backtest(home(days=12), prices(5), BATTERY, SPOT)
+    assert outcome.days == 5
+    with pytest.raises(BacktestError, match="at least a day"):
+        backtest(home(), Recorded(START_S, 3_600, np.full(5, 0.1)), BATTERY, SPOT)
 
 
 def test_tomorrows_prices_are_known_from_a_quarter_to_one() -> None:
@@ -226,6 +238,17 @@ def test_the_command_lives_every_home_and_writes_what_it_found(files: list[str])
     picture = Path(typed.plot).read_text()
     assert picture.startswith("<?xml")
     assert "perfect foresight" in picture or len(picture) > 20_000
+
+
+def test_a_home_with_nothing_to_live_is_passed_over_beside_others(files: list[str]) -> None:
+    rows = [f"{_stamp(START_S + 3_600 * step)},1" for step in range(3)]
+    write(Path(files[1]) / "short.csv.gz", "timestamp_utc,load_w", rows)
+    outcome = CliRunner().invoke(app, ["backtest", *files, "--json"])
+    assert outcome.exit_code == 0, outcome.output
+    assert "short" in outcome.stderr
+    assert [one["home"] for one in msgspec.json.decode(outcome.stdout)["homes"]] == ["anna"]
+    alone = CliRunner().invoke(app, ["backtest", *files, "--home", "short"])
+    assert isinstance(alone.exception, BacktestError)
 
 
 @pytest.mark.parametrize(

@@ -97,10 +97,11 @@ class Life:
         present = np.flatnonzero(np.isfinite(home.load.values))
         if not len(present):
             raise BacktestError(f"{home.name}: load_w: no value is recorded")
-        begin_s = -(-(home.load.start_s + present[0] * recorded_s) // _HOUR_S) * _HOUR_S
-        hours = int((home.load.start_s + (present[-1] + 1) * recorded_s - begin_s) // _HOUR_S)
+        begin_s = -(-max(home.load.start_s + present[0] * recorded_s, laid.from_s) // _HOUR_S) * _HOUR_S
+        until_s = min(home.load.start_s + (present[-1] + 1) * recorded_s, laid.until_s)
+        hours = int((until_s - begin_s) // _HOUR_S)
         if hours < 24:
-            raise BacktestError(f"{home.name}: load_w: {hours} h are recorded; at least a day is needed")
+            raise BacktestError(f"{home.name}: load_w: {hours} h have load and prices; at least a day is needed")
         n_steps = hours * _HOUR_S // step_s
         load_w = home.load.on_grid(begin_s, step_s, n_steps)
         pv_w = np.zeros(n_steps) if home.pv is None else home.pv.on_grid(begin_s, step_s, n_steps)

@@ -18,6 +18,7 @@ _YEAR_WEEKS = 365.2425 / 7
 # Day-ahead prices of Europe's coupled auction are out by then.
 _MARKET_ZONE, _PUBLISHED_AT = ZoneInfo("Europe/Brussels"), (12, 45)
 _MOST_MISSING = 0.02
+_ENOUGH_S = 4 * _WEEK_S
 
 
 class BacktestError(PermanentError):
@@ -31,32 +32,36 @@ class Laid:
     prices: Recorded
     moved_days: int
     """By how many days they were moved into the future, a multiple of 7; 0 when they are of the home's own time."""
+    from_s: float
+    until_s: float
+    """The part of the home's time that they cover [s]."""
 
 
 def lay(prices: Recorded, start_s: float, end_s: float) -> Laid:
-    """Lay prices over a span; they are moved by whole weeks, nearest to whole years, when they do not reach it.
+    """Lay prices over a span.
+
+    When they do not reach all of it they are moved by whole weeks, nearest to whole years. When they are shorter than
+    the span, the part of it that they cover in their own time is taken, or, where that is less than four weeks, as much
+    as they cover from its start.
 
     Args:
         prices: As recorded.
         start_s: Begin of the span [s].
         end_s: Its end [s].
-
-    Raises:
-        BacktestError: They are shorter than the span.
     """
-    overlap = min(end_s, prices.end_s) - max(start_s, prices.start_s)
-    if overlap >= (1 - _MOST_MISSING) * (end_s - start_s):
-        return Laid(prices, 0)
-    earliest = -int(-(end_s - prices.end_s) // _WEEK_S)
+    overlap_s = min(end_s, prices.end_s) - max(start_s, prices.start_s)
     latest = int((start_s - prices.start_s) // _WEEK_S)
-    if earliest > latest:
-        days = (end_s - start_s) / _DAY_S
-        raise BacktestError(f"prices: {(prices.end_s - prices.start_s) / _DAY_S:.0f} days are less than {days:.0f}")
-    weeks = min(
-        range(earliest, latest + 1),
-        key=lambda week: (abs(week / _YEAR_WEEKS - round(week / _YEAR_WEEKS)) > 0.01, abs(week)),
-    )
-    return Laid(Recorded(prices.start_s + weeks * _WEEK_S, prices.step_s, prices.values), weeks * 7)
+    earliest = min(-int(-(end_s - prices.end_s) // _WEEK_S), latest)
+    is_long_enough = prices.end_s + latest * _WEEK_S >= end_s
+    if overlap_s >= (1 - _MOST_MISSING) * (end_s - start_s) or (not is_long_enough and overlap_s >= _ENOUGH_S):
+        weeks = 0
+    else:
+        weeks = min(
+            range(earliest, latest + 1) if is_long_enough else [latest],
+            key=lambda week: (abs(week / _YEAR_WEEKS - round(week / _YEAR_WEEKS)) > 0.01, abs(week)),
+        )
+    moved = Recorded(prices.start_s + weeks * _WEEK_S, prices.step_s, prices.values)
+    return Laid(moved, weeks * 7, max(start_s, moved.start_s), min(end_s, moved.end_s))
 
 
 def published_until_s(now_s: float) -> float:

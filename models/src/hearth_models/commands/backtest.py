@@ -60,6 +60,7 @@ def backtest(
     store, agreed = _battery(battery, efficiency), _MARKET if tariff is None else read_tariff(tariff)
     market, where = read_prices(prices), read_place(place) if place else None
     from hearth_models.backtest.homes import find_homes
+    from hearth_models.backtest.market import BacktestError
     from hearth_models.backtest.outcome import backtest as live
     from hearth_models.backtest.picture import draw
 
@@ -72,7 +73,14 @@ def backtest(
             began = time.monotonic()
             task = bar.add_task(f"{one.name} ({number} of {len(found)})", total=1.0)
             tell = partial(_tell, bar, task)
-            outcome, year = live(one, market, store, agreed, ev, user, tell)
+            try:
+                outcome, year = live(one, market, store, agreed, ev, user, tell)
+            except BacktestError as error:
+                if len(found) == 1:
+                    raise
+                # one home's gaps must not keep the others from being lived
+                bar.console.print(f"passed over: {error}")
+                continue
             path = plots / f"{one.name}.svg"
             draw(outcome, year, path)
             outcomes.append(msgspec.structs.replace(outcome, plot=str(path)))
