@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import re
 import zlib
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +16,7 @@ from hearth_core.errors import ConfigError
 from hearth_models.arrays import FloatArray
 
 _TIME = "timestamp_utc"
+_PRICE = re.compile(r"price_\w+_per_[mk]wh")
 
 
 @dataclass(frozen=True)
@@ -66,20 +68,24 @@ def read_columns(path: Path, columns: list[str]) -> list[Recorded]:
 
 
 def read_prices(path: Path) -> Recorded:
-    """Read day-ahead prices in EUR/kWh from ``price_eur_per_mwh`` (or any ``price_*_per_kwh``, currency as it is).
+    """Read prices per kWh from the first column called ``price_*_per_mwh`` or ``price_*_per_kwh``, currency as it is.
 
     Raises:
         ConfigError: See `read_columns`.
     """
+    names = [name for name in read_header(path) if _PRICE.fullmatch(name)] or ["price_eur_per_mwh"]
+    (prices,) = read_columns(path, names[:1])
+    return Recorded(prices.start_s, prices.step_s, prices.values / (1000 if names[0].endswith("_mwh") else 1))
+
+
+def read_header(path: Path) -> list[str]:
+    """Return the names of a CSV file's columns; none where it cannot be read as one."""
+    opened = gzip.open if path.suffix == ".gz" else open
     try:
-        (prices,) = read_columns(path, ["price_eur_per_mwh"])
-    except ConfigError as error:
-        if error.field != "column" or "per_kwh" not in error.remedy:
-            raise
-        name = next(part.strip(" .") for part in error.remedy.split(":")[1].split(",") if "per_kwh" in part)
-        (retail,) = read_columns(path, [name])
-        return retail
-    return Recorded(prices.start_s, prices.step_s, prices.values / 1000)
+        with opened(path, "rt", encoding="utf-8") as file:
+            return next(csv.reader(file), [])
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error):
+        return []
 
 
 def _instant(source: str, line: int, text: str) -> float:

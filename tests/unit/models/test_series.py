@@ -55,3 +55,18 @@ def test_a_missing_column_says_what_there_is(tmp_path: Path) -> None:
     rows = ["2016-03-01T00:00:00Z,1", "2016-03-01T01:00:00Z,1"]
     with pytest.raises(ConfigError, match="load_kw"):
         read_columns(csv(tmp_path / "home.csv.gz", "timestamp_utc,load_kw", rows), ["load_w"])
+
+
+@pytest.mark.parametrize(
+    ("column", "price"), [("price_eur_per_mwh", 0.042), ("price_dkk_per_mwh", 0.042), ("price_gbp_per_kwh", 42.0)]
+)
+def test_prices_are_per_kwh_in_the_currency_of_the_file(tmp_path: Path, column: str, price: float) -> None:
+    rows = ["2016-03-01T00:00:00Z,7,42", "2016-03-01T01:00:00Z,7,-5"]
+    file = csv(tmp_path / "price.csv.gz", f"timestamp_utc,load_mw,{column}", rows)
+    assert read_prices(file).values[0] == pytest.approx(price)
+
+
+def test_a_file_without_prices_says_what_there_is(tmp_path: Path) -> None:
+    rows = ["2016-03-01T00:00:00Z,7", "2016-03-01T01:00:00Z,7"]
+    with pytest.raises(ConfigError, match="load_mw"):
+        read_prices(csv(tmp_path / "price.csv.gz", "timestamp_utc,load_mw", rows))

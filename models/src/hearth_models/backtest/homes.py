@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +12,7 @@ import numpy as np
 
 from hearth_core.errors import ConfigError
 from hearth_models.features import Place
-from hearth_models.series import Recorded, read_columns
+from hearth_models.series import Recorded, read_columns, read_header
 
 _ANYWHERE = Place("Europe/Berlin", 50.1, 8.7)
 _ZONE = re.compile(r"\b(?:Africa|America|Asia|Atlantic|Australia|Europe|Indian|Pacific)/[A-Za-z_/]+[a-z]\b")
@@ -57,7 +55,8 @@ def find_homes(folder: Path, wanted: str | None = None, place: Place | None = No
     seen: list[str] = []
     any_found = False
     for path in sorted([*folder.rglob("*.csv"), *folder.rglob("*.csv.gz")]):
-        columns = _header(path)
+        # a file that is no table of a home must not keep the others from being lived
+        columns = read_header(path)
         for load in [name for name in columns if name == "load_w" or name.startswith("load_w_")]:
             suffix = load.removeprefix("load_w")
             group = path.parent.name if path.parent != folder else path.name.split(".")[0]
@@ -70,16 +69,6 @@ def find_homes(folder: Path, wanted: str | None = None, place: Place | None = No
     if not any_found:
         there = ", ".join(seen) or "no file with a column load_w or load_w_NAME"
         raise ConfigError(str(folder), "--home", wanted or "", f"There is: {there}.")
-
-
-def _header(path: Path) -> list[str]:
-    try:
-        opened = gzip.open if path.suffix == ".gz" else open
-        with opened(path, "rt", encoding="utf-8") as file:
-            return next(csv.reader(file), [])
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error):
-        # a file that is no table of a home must not keep the others from being lived
-        return []
 
 
 def _read(path: Path, name: str, load: str, pv: str | None, place: Place | None) -> RecordedHome:
