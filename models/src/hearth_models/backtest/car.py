@@ -17,13 +17,14 @@ import numpy as np
 
 from hearth_core.errors import ConfigError
 from hearth_models.arrays import FloatArray
+from hearth_models.planning.inputs import VOLT
 from hearth_models.planning.joint_answer import plan_home
 from hearth_models.planning.problem import Car, Problem, Pv
 from hearth_models.planning.value import Market
 
 _WEEK_S = 7 * 86_400
 _MIN_A, _MAX_A = 6.0, 32.0
-_VOLT = 230.0
+_MAX_W = _MAX_A * VOLT
 _COLUMNS = ("user", "plug_in_utc", "plug_out_utc", "energy_kwh")
 
 
@@ -104,21 +105,19 @@ class CarLife:
             step_s: Length of a step [s].
             n_steps: How many.
         """
-        self.step_s, self._start_s = step_s, start_s
+        self.step_s = step_s
         self.sessions: list[tuple[int, int, float]] = []
         for one in sessions:
             first = -int(-(one.from_s - start_s) // step_s)
             last = min(int((one.until_s - start_s) // step_s), n_steps)
-            most_wh = (last - first) * step_s / 3600 * _MAX_A * _VOLT
+            most_wh = (last - first) * step_s / 3600 * _MAX_W
             if last > first and one.energy_wh > 0:
                 self.sessions.append((first, last, min(one.energy_wh, most_wh)))
         self.charged_w = np.zeros(n_steps)
         """What the car has drawn, and what is planned for it."""
         self._next = 0
 
-    def plan(
-        self, now_s: float, step: int, load_w: FloatArray, pv_w: FloatArray, market: Market, plan_step_s: int
-    ) -> None:
+    def plan(self, step: int, load_w: FloatArray, pv_w: FloatArray, market: Market, plan_step_s: int) -> None:
         """Plan the session that runs or begins within the plan's next step, with what is expected of the house."""
         join = plan_step_s // self.step_s
         while self._next < len(self.sessions) and self.sessions[self._next][1] <= step:
@@ -135,22 +134,23 @@ class CarLife:
         spread = self._spread(step, begin, reach, join)
         steps = slice(0, len(spread))
         house = load_w[steps], pv_w[steps], market.import_eur_per_kwh[steps], market.export_eur_per_kwh[steps]
-        planned = _cheapest(spread, self.step_s, left_wh, *house)
-        self._take(begin, reach, step, join, planned, left_wh)
+        planned = _cheapest(spread, left_wh, *house)
+        each = planned[(np.arange(begin, reach) - step) // join]
+        self.charged_w[begin:reach] = self._until_full(each, left_wh)
 
-    def _spread(self, step: int, begin: int, reach: int, join: int) -> list[float]:
+    def _spread(self, step: int, begin: int, reach: int, join: int) -> FloatArray:
         """Return the length of each of the plan's steps in which the car is there [s]."""
         n = -(-(reach - step) // join)
         edges = step + join * np.arange(n + 1)
         inside = np.minimum(edges[1:], reach) - np.maximum(edges[:-1], begin)
-        return [float(max(one, 0)) * self.step_s for one in inside]
+        there: FloatArray = np.maximum(inside, 0) * float(self.step_s)
+        return there
 
-    def _take(self, begin: int, reach: int, step: int, join: int, planned_w: FloatArray, left_wh: float) -> None:
-        """Write the plan down step by step until the car has what it needs."""
-        for one in range(begin, reach):
-            power_w = float(planned_w[(one - step) // join])
-            self.charged_w[one] = min(power_w, left_wh * 3600 / self.step_s)
-            left_wh -= self.charged_w[one] * self.step_s / 3600
+    def _until_full(self, offered_w: FloatArray, energy_wh: float) -> FloatArray:
+        """Return what the car takes of the power it is offered in each step, until it has what it needs [W]."""
+        offered_wh = np.cumsum(offered_w) * self.step_s / 3600
+        taken: FloatArray = np.diff(np.minimum(offered_wh, energy_wh), prepend=0.0) * 3600 / self.step_s
+        return taken
 
     def power_w(self, step: int) -> float:
         """Return what the car draws in a step [W]."""
@@ -168,10 +168,7 @@ class CarLife:
         """Return the charging of a car that charges as fast as it can from the moment it is plugged in [W]."""
         power = np.zeros_like(self.charged_w)
         for first, last, energy_wh in self.sessions:
-            left_wh = energy_wh
-            for step in range(first, last):
-                power[step] = min(_MAX_A * _VOLT, left_wh * 3600 / self.step_s)
-                left_wh -= power[step] * self.step_s / 3600
+            power[first:last] = self._until_full(np.full(last - first, _MAX_W), energy_wh)
         return power
 
     def cheapest_w(self, net_w: FloatArray, market: Market) -> FloatArray:
@@ -179,20 +176,16 @@ class CarLife:
         power = np.zeros_like(self.charged_w)
         for first, last, energy_wh in self.sessions:
             span = slice(first, last)
-            spread = [float(self.step_s)] * (last - first)
+            spread = np.full(last - first, float(self.step_s))
             net = net_w[span]
             prices = market.import_eur_per_kwh[span], market.export_eur_per_kwh[span]
-            planned = _cheapest(spread, self.step_s, energy_wh, np.maximum(net, 0), np.maximum(-net, 0), *prices)
-            left_wh = energy_wh
-            for step in range(first, last):
-                power[step] = min(float(planned[step - first]), left_wh * 3600 / self.step_s)
-                left_wh -= power[step] * self.step_s / 3600
+            planned = _cheapest(spread, energy_wh, np.maximum(net, 0), np.maximum(-net, 0), *prices)
+            power[span] = self._until_full(planned, energy_wh)
         return power
 
 
 def _cheapest(
-    spread_s: list[float],
-    step_s: int,
+    spread_s: FloatArray,
     energy_wh: float,
     load_w: FloatArray,
     pv_w: FloatArray,
@@ -200,14 +193,13 @@ def _cheapest(
     export_eur_per_kwh: FloatArray,
 ) -> FloatArray:
     """Ask the joint programme for the charging power of each step [W]."""
-    away = [index for index, length in enumerate(spread_s) if length < step_s / 2]
-    kept = [index for index in range(len(spread_s)) if index not in set(away)]
+    kept = np.flatnonzero(spread_s)
     power = np.zeros(len(spread_s))
-    if not kept:
+    if not len(kept):
         return power
     problem = Problem(
         start="2026-01-01T00:00:00+00:00",
-        steps_s=[spread_s[index] for index in kept],
+        steps_s=spread_s[kept].tolist(),
         import_eur_per_kwh=import_eur_per_kwh[kept].tolist(),
         export_eur_per_kwh=export_eur_per_kwh[kept].tolist(),
         load_w=load_w[kept].tolist(),

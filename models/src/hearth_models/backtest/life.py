@@ -76,7 +76,7 @@ class Life:
     """On the plan's steps, NaN where nothing was measured."""
     learner: Learner
     spot: FloatArray
-    """Of each step of the plan, also beyond the end as far as prices are there [EUR/kWh]."""
+    """Of each step of the plan, also beyond the end as far as prices are there, NaN where missing [EUR/kWh]."""
     net_w: FloatArray
     """What really happened, of each step that is lived."""
     market: Market
@@ -124,7 +124,7 @@ class Life:
             plan_step_s,
             joined(load_w - pv_w, join),
             Learner(home, begin_s, plan_step_s, known),
-            filled(spot, plan_step_s),
+            spot,
             filled(load_w - pv_w, step_s),
             Market(buy, sell),
             int(np.isnan(load_w - pv_w).sum()),
@@ -172,7 +172,7 @@ class Life:
         issued, order = 0, Choice(Mode.SELF_CONSUMPTION, 0.0)
         for step in range(n):
             if step % per_day == 0:
-                policy = self._judge(step, lived, policy)
+                policy = self._judge(step, lived)
                 self.learner.learn(step // per_day)
                 progress(step / n)
             if step % every == 0:
@@ -191,9 +191,10 @@ class Life:
         progress(1.0)
         return lived["hearth"], lived["plan"], lived["rule"]
 
-    def _judge(self, step: int, lived: dict[str, Lived], policy: Policy) -> Policy:
+    def _judge(self, step: int, lived: dict[str, Lived]) -> Policy:
         """Reckon the day that is over and choose what the next one follows."""
         per_day = _DAY_S // self.step_s
+        policy: Policy = "value_function"
         if step:
             day = slice(step - per_day, step)
             market = Market(self.market.import_eur_per_kwh[day], self.market.export_eur_per_kwh[day])
@@ -214,14 +215,13 @@ class Life:
         """Plan with what is known at the start of a step."""
         here = step * self.step_s // self.plan_step_s
         n = _HORIZON_S // self.plan_step_s
-        now_s = self.start_s + here * self.plan_step_s
         market = self._known_market(here, n)
         load, pv = (self.learner.forecast(target, here, n) for target in (Target.LOAD, Target.PV))
         began = time.perf_counter()
         oldest = max(0, here - PAST_DAYS * _DAY_S // self.plan_step_s)
         scenarios = net_scenarios(load, pv, self.known_net_w[oldest:here])
         if car is not None:
-            car.plan(now_s, step, load.mean_w, pv.mean_w, market, self.plan_step_s)
+            car.plan(step, load.mean_w, pv.mean_w, market, self.plan_step_s)
             scenarios = scenarios + car.planned_w(step, self.plan_step_s // self.step_s, n)
         value = solve(scenarios, market, self.battery, self.plan_step_s)
         self.diary.solve_ms.append((time.perf_counter() - began) * 1000)

@@ -16,7 +16,7 @@ from hearth_models.backtest.homes import RecordedHome
 from hearth_models.backtest.life import Life, Lived
 from hearth_models.backtest.market import lay
 from hearth_models.battery import Battery
-from hearth_models.ledger import bill_eur, live_night_timer, live_perfect_foresight, live_rule, night_steps
+from hearth_models.ledger import bill_eur, live_night_timer, live_perfect_foresight, night_steps
 from hearth_models.series import Recorded
 
 
@@ -126,8 +126,7 @@ def backtest(
     night = night_steps(life.start_s, step_s, life.n_steps, home.place.timezone)
     timer = live_night_timer(net_w, step_s, battery, life.start_wh, night)
     best = live_perfect_foresight(net_w, step_s, market, battery, life.start_wh, life.settle_eur_per_wh * 1000)
-    plain = live_rule(net_w, step_s, battery, life.start_wh)
-    rule_eur = life.settled_eur(plain.grid_w, plain.stored_wh)
+    rule_eur = life.settled_eur(rule.grid_w, float(rule.stored_wh[-1]))
     timer_eur = life.settled_eur(timer.grid_w, timer.stored_wh)
     costs = Costs(
         no_battery=bill_eur(net_w, market, step_s),

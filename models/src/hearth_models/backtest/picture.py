@@ -8,12 +8,12 @@ from pathlib import Path
 import matplotlib as mpl
 import matplotlib.dates as mdates
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hearth_models.arrays import FloatArray
 from hearth_models.backtest.outcome import Outcome, Year
 from hearth_models.features import utc_offsets_s
-from hearth_models.planning.value import Market
 
 _DAY_S = 86_400
 
@@ -28,6 +28,7 @@ def draw(outcome: Outcome, year: Year, path: Path) -> None:
     """
     # the same year gives the same file, byte for byte
     mpl.rcParams["svg.hashsalt"] = "hearth"
+    mpl.rcParams["svg.fonttype"] = "none"
     figure = Figure(figsize=(10, 7), layout="constrained")
     saved, grid, charge = figure.subplots(3, 1, height_ratios=(3, 2, 2), sharex=True)
     life = year.life
@@ -49,8 +50,9 @@ def draw(outcome: Outcome, year: Year, path: Path) -> None:
         f"with Hearth; {share} of what perfect foresight saves"
     )
     _heat_map(figure, grid, year, year.hearth.grid_w / 1000, "grid [kW]", "RdBu_r", 5.0)
-    usable_wh = life.battery.max_wh
-    _heat_map(figure, charge, year, year.hearth.stored_wh / usable_wh * 100, "charge [%]", "viridis", None)
+    _heat_map(
+        figure, charge, year, year.hearth.stored_wh / life.battery.capacity_wh * 100, "charge [%]", "viridis", None
+    )
     charge.xaxis.set_major_formatter(mdates.ConciseDateFormatter(mdates.AutoDateLocator()))
     figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
 
@@ -58,14 +60,13 @@ def draw(outcome: Outcome, year: Year, path: Path) -> None:
 def _daily_eur(year: Year, grid_w: FloatArray) -> FloatArray:
     life = year.life
     per_day, days = _DAY_S // life.step_s, int(life.days)
-    market = Market(life.market.import_eur_per_kwh, life.market.export_eur_per_kwh)
-    cost = market.cost_eur(grid_w, np.full(len(grid_w), life.step_s / 3600))
+    cost = life.market.cost_eur(grid_w, np.full(len(grid_w), life.step_s / 3600))
     daily: FloatArray = cost[: days * per_day].reshape(days, per_day).sum(axis=1)
     return daily
 
 
 def _heat_map(
-    figure: Figure, axes: object, year: Year, values: FloatArray, label: str, colours: str, most: float | None
+    figure: Figure, axes: Axes, year: Year, values: FloatArray, label: str, colours: str, most: float | None
 ) -> None:
     """Draw days from left to right and the local hour from bottom to top."""
     life = year.life
@@ -79,7 +80,7 @@ def _heat_map(
     first = mdates.date2num(datetime.fromtimestamp(local_s[0] // _DAY_S * _DAY_S, tz=UTC))
     extent = (first, first + table.shape[1], 0.0, 24.0)
     span = {"vmin": -most, "vmax": most} if most else {"vmin": 0, "vmax": 100}
-    image = axes.imshow(table, aspect="auto", origin="lower", extent=extent, cmap=colours, interpolation="none", **span)  # type: ignore[attr-defined]
-    axes.set_ylabel("local hour")  # type: ignore[attr-defined]
-    axes.set_yticks([0, 6, 12, 18, 24])  # type: ignore[attr-defined]
-    figure.colorbar(image, ax=axes, label=label)  # type: ignore[arg-type]
+    image = axes.imshow(table, aspect="auto", origin="lower", extent=extent, cmap=colours, interpolation="none", **span)
+    axes.set_ylabel("local hour")
+    axes.set_yticks([0, 6, 12, 18, 24])
+    figure.colorbar(image, ax=axes, label=label)

@@ -58,6 +58,9 @@ def backtest(
     """
     # scikit-learn and HiGHS take seconds to load: not for --help, and not before the input is known to be good
     store, agreed = _battery(battery, efficiency), _MARKET if tariff is None else read_tariff(tariff)
+    if agreed.depends_on_consumption or agreed.demand:
+        remedy = "Give one without tiers, net metering and demand charges: the day is reckoned with prices per kWh."
+        raise ConfigError(OPTIONS, "--tariff", str(tariff), remedy)
     market, where = read_prices(prices), read_place(place) if place else None
     from hearth_models.backtest.homes import find_homes
     from hearth_models.backtest.market import BacktestError
