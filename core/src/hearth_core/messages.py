@@ -257,6 +257,32 @@ class StoredValue(_Message, frozen=True, kw_only=True):
     value_eur: list[list[float]]
 
 
+class HeatMode(StrEnum):
+    """What a heat pump or water heater is asked, in the four states of SG-Ready."""
+
+    BLOCKED = "blocked"
+    NORMAL = "normal"
+    RECOMMENDED = "recommended"
+    FORCED = "forced"
+
+
+class LoadSlot(_Message, frozen=True, kw_only=True):
+    """What one load is asked during one step; what is None is left to the load itself."""
+
+    current_a: float | None = None
+    """EV charger: charging current of each phase; 0 pauses."""
+    heat_mode: HeatMode | None = None
+    power_w: float | None = None
+    """Heater with a power set-point."""
+
+
+class LoadPlan(_Message, frozen=True, kw_only=True):
+    """The steps of one load; ``slots[i]`` belongs to the plan's slot i."""
+
+    device: Name
+    slots: list[LoadSlot]
+
+
 class Plan(_Message, frozen=True, kw_only=True):
     """A policy for one home; travels signed (`Envelope`), retained at ``plan``."""
 
@@ -267,6 +293,7 @@ class Plan(_Message, frozen=True, kw_only=True):
     valid_until_ms: Instant
     step_s: Annotated[int, Meta(ge=60, le=3600)]
     slots: Annotated[list[Slot], Meta(min_length=1)]
+    loads: list[LoadPlan] = []
     stored_value: StoredValue | None = None
     policy: str = "value_function"
     """``value_function``, ``modes``, or ``rule`` when plain self-consumption earned more lately."""
@@ -274,6 +301,42 @@ class Plan(_Message, frozen=True, kw_only=True):
     """What happens next and why, for a person."""
     broken_wishes: list[str] = []
     solve_ms: float = 0.0
+
+
+class Override(_Message, frozen=True, kw_only=True):
+    """The owner's own wish for one device; travels signed at ``override``, beats every plan and ends by itself."""
+
+    home: Name
+    version: Sequence
+    """The newest override of a device counts."""
+    device: Name
+    issued_ms: Instant
+    until_ms: Instant
+    battery: Mode | None = None
+    power_w: Annotated[float, Meta(gt=0, le=1e6)] | None = None
+    """For charge_from_grid and export."""
+    current_a: Annotated[float, Meta(ge=0, le=80)] | None = None
+    heat_mode: HeatMode | None = None
+
+
+class Side(StrEnum):
+    """Which way power crosses the grid connection."""
+
+    IMPORT = "import"
+    EXPORT = "export"
+
+
+class GridLimit(_Message, frozen=True, kw_only=True):
+    """An order of the grid operator (such as § 14a EnWG); travels signed at ``grid-limit``. It can only narrow."""
+
+    home: Name
+    version: Sequence
+    issued_ms: Instant
+    side: Side
+    limit_w: Annotated[float, Meta(ge=0, le=1e6)] | None
+    """None lifts the limit, and counts as a sign of life."""
+    duration_s: Annotated[float, Meta(gt=0, le=604_800)] | None = None
+    """None: until it is lifted."""
 
 
 class ModelCard(_Message, frozen=True, kw_only=True):
@@ -320,6 +383,8 @@ WIRE_MESSAGES: dict[str, type[msgspec.Struct]] = {
     "event": Event,
     "ack": Ack,
     "plan": Plan,
+    "override": Override,
+    "grid-limit": GridLimit,
     "model": ModelDelivery,
     "envelope": Envelope,
 }

@@ -10,6 +10,7 @@ import re
 
 STATUS, BIRTH, READINGS, FORECAST, EVENT = "status", "birth", "readings", "forecast", "event"
 ACK, PLAN, MODEL = "ack", "plan", "model"
+OVERRIDE, GRID_LIMIT = "override", "grid-limit"
 UPWARD = (STATUS, BIRTH, READINGS, FORECAST, EVENT)
 INGEST_GROUP = "ingest"
 

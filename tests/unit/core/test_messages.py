@@ -92,8 +92,11 @@ EXAMPLES: dict[str, msgspec.Struct] = {
         valid_until_ms=9,
         step_s=900,
         slots=[SLOT],
+        loads=[m.LoadPlan(device="car", slots=[m.LoadSlot(current_a=6), m.LoadSlot(heat_mode=m.HeatMode.BLOCKED)])],
         stored_value=m.StoredValue(store="battery", soc_percent=[0, 100], value_eur=[[0, 2]]),
     ),
+    "override": m.Override(home="anna", version=2, device="inverter", issued_ms=1, until_ms=9, battery=m.Mode.HOLD),
+    "grid-limit": m.GridLimit(home="anna", version=3, issued_ms=1, side=m.Side.IMPORT, limit_w=4200, duration_s=600),
     "model": m.ModelDelivery(
         home="anna", issued_ms=1, card=CARD, onnx=b"\x00\xff", history_start_ms=0, history_w=[1, None]
     ),

@@ -88,10 +88,12 @@ def place(profile: Profile, source: Source, chain: Chain | None) -> Place | None
     return None
 
 
-def write_place(write: Write, chain: Chain | None) -> Place | None:
+def write_place(profile: Profile, write: Write, chain: Chain | None) -> Place | None:
     """Place one register of an order, or None when the device does not have it."""
     if chain is None:
-        return Place(3, write.address or 0, write.type, write.word_order, frozenset(), write.scale, None)
+        return Place(
+            3, write.address or 0, write.type, write.word_order or profile.word_order, frozenset(), write.scale, None
+        )
     if write.model is None or write.model not in chain.models:
         return None
     return _sunspec_place(write.model, chain.models[write.model], Source(model=write.model, point=write.point))

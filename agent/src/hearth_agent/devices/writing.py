@@ -76,7 +76,7 @@ def prepare(device: str, profile: Profile, write: Write, variables: Variables, c
         DeviceError: The device lacks the register, or the quantity it is a percentage of.
     """
     name = write.point or str(write.address)
-    where = write_place(write, chain)
+    where = write_place(profile, write, chain)
     whole = place(profile, write.percent_of, chain) if write.percent_of is not None else None
     if where is None or (write.percent_of is not None and whole is None):
         raise DeviceError(device, f"has no point {name} in model {write.model}")
