@@ -181,7 +181,8 @@ def test_an_order_can_be_said_and_touches_only_what_the_maker_lets_be_written(na
         for address in range(one.address, one.address + one.count)
     }
     lists: list[tuple[list[Write], Variables]] = [(control.safe, {})]
-    for case in sorted(cases_of(kind, control)) or [None]:
+    cases: list[Case | None] = [*sorted(cases_of(kind, control))] or [None]
+    for case in cases:
         for variables in variables_of(kind, case, control.lease_s):
             lists += [(writes_of(control, case), variables), (control.refresh, variables)]
     for writes, variables in lists:
