@@ -12,6 +12,8 @@ import yaml
 FOLDER = Path(__file__).parents[3] / "firmware-sim" / "src" / "hearth_sim" / "recordings"
 _LETTERS = {"u16": "H", "s16": "h", "u32": "I", "s32": "i", "u64": "Q", "s64": "q", "f32": "f", "f64": "d"}
 
+_REGISTERS = {kind: struct.calcsize(">" + letter) // 2 for kind, letter in _LETTERS.items()}
+
 
 @dataclass(frozen=True)
 class Writable:
@@ -24,6 +26,7 @@ class Writable:
 class RecordingFile:
     writable: tuple[Writable, ...]
     write_functions: tuple[int, ...]
+    gaps: str
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,11 @@ def names() -> list[str]:
 
 def load(name: str) -> Recording:
     raw = yaml.safe_load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
-    writable = tuple(Writable(one["address"], one.get("count", 1), one.get("fc", 3)) for one in raw.get("writable", []))
-    file = RecordingFile(writable, tuple(raw.get("write_functions", (6, 16))))
+    writable = tuple(
+        Writable(one["address"], max(one.get("count", 1), _REGISTERS[one.get("type", "u16")]), one.get("fc", 3))
+        for one in raw.get("writable", [])
+    )
+    file = RecordingFile(writable, tuple(raw.get("write_functions", (6, 16))), raw.get("gaps", "refuse"))
     recording = Recording(next(iter(raw["units"])), raw.get("expect", {}), file)
     for unit, entries in raw["units"].items():
         for entry in entries:
