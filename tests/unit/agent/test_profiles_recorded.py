@@ -241,6 +241,7 @@ def test_givenergy_hybrids(file: str, samples: int) -> None:
         assert 200 < values["voltage_l1_v"] < 260
         assert values["frequency_hz"] == pytest.approx(50, abs=0.5)
         assert 0 < values["soc_percent"] <= 100
+        assert 1e5 < values["pv_energy_wh"] < 1e8
         assert meter["power_w"] == values["x_grid_power_w"]
         lost_w.append(values["pv_power_w"] + values["battery_power_w"] - values["power_w"])
         unmetered_w.append(values["power_w"] + values["x_grid_power_w"] - values["x_load_power_w"])
