@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +10,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from msgspec import Meta
 
-from hearth_agent.devices.catalogue import read_profile, shipped_names, shipped_profile
+from hearth_agent.devices.catalogue import find_profile
 from hearth_agent.devices.profile import ControlKind, Profile
 from hearth_core.broker import BrokerAddress, parse_broker_url
 from hearth_core.config import parse_yaml
@@ -107,15 +106,7 @@ def load_home(path: Path) -> Home:
 
 
 def _profile(device: DeviceSettings, field: str, source: str, folder: Path) -> Profile:
-    if device.profile.endswith((".yaml", ".yml")):
-        profile = read_profile(folder / device.profile)
-    elif device.profile in shipped_names():
-        profile = shipped_profile(device.profile)
-    else:
-        close = difflib.get_close_matches(device.profile, shipped_names(), n=1)
-        meant = f"Did you mean {close[0]!r}? " if close else ""
-        remedy = f"{meant}Known profiles: {', '.join(shipped_names())}, or the path of a .yaml file."
-        raise ConfigError(source, f"{field}.profile", device.profile, remedy)
+    profile = find_profile(device.profile, folder, source, f"{field}.profile")
     if device.controlled and not profile.controls:
         remedy = f"The profile {profile.profile} has no controls; set it to false."
         raise ConfigError(source, f"{field}.controlled", value=True, remedy=remedy)
