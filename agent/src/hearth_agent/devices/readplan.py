@@ -42,7 +42,9 @@ def scale_at(registers: Sequence[int], offset: int) -> float | None:
 class ReadPlan:
     """Requests and decoders for a set of points of one device."""
 
-    def __init__(self, points: Iterable[LaidOutPoint], max_registers: int, max_gap: int) -> None:
+    def __init__(
+        self, points: Iterable[LaidOutPoint], max_registers: int, max_gap: int, *, alone: bool = False
+    ) -> None:
         """Pack the points' registers into requests.
 
         Raises:
@@ -50,7 +52,7 @@ class ReadPlan:
         """
         points = list(points)
         spans = [Span(p.fc, *registers_of(p)) for point in points for p in point.places]
-        self.requests = pack(spans, max_registers, max_gap)
+        self.requests = pack(spans, max_registers, max_gap, alone=alone)
         self._points = [(point, [(p, self._request_of(p)) for p in point.places]) for point in points]
 
     def _request_of(self, one: Place) -> int:
