@@ -77,7 +77,7 @@ def check(config: Config) -> None:
     for device in home.settings.devices:
         profile = home.profiles[device.id]
         steered = "controlled" if device.controlled else "watched"
-        typer.echo(f"  {device.id:<16} {profile.profile:<18} {device.host}:{device.port or profile.port}  {steered}")
+        typer.echo(f"  {device.id:<16} {profile.profile:<18} {home.endpoints[device.id].place}  {steered}")
     typer.echo(f"  hub              {home.broker or 'none: readings stay in the spool'}")
 
 

@@ -1,39 +1,31 @@
-"""A link that never hurries a device and remembers what it was answered."""
+"""A link that remembers what it asked and was answered, so that nothing is asked twice."""
 
 from __future__ import annotations
 
-import asyncio
-import time
-
+from hearth_agent.devices.bus import LATER_S, Bus, Manners
 from hearth_agent.devices.errors import DeviceRefusedError
 from hearth_agent.devices.link import ModbusLink
 from hearth_agent.devices.packing import Span
 
 
 class PoliteLink(ModbusLink):
-    """Waits between requests, and notes every register a device tells."""
+    """Notes every register a device tells."""
 
-    def __init__(self, device: str, host: str, port: int, unit: int, timeout_s: float, *, gap_s: float = 0.0) -> None:
-        super().__init__(device, host, port, unit, timeout_s)
-        self.gap_s = gap_s
-        """Least silence between an answer and the next request [s]."""
+    def __init__(self, device: str, bus: Bus, unit: int, manners: Manners) -> None:
+        super().__init__(device, bus, unit, manners)
         self.image: dict[tuple[int, int], int] = {}
         """(function code, address) -> register, as last read."""
         self.requests: dict[Span, bool] = {}
         """What was asked, and whether it was answered or refused."""
-        self._heard_s = 0.0
 
-    async def read(self, fc: int, address: int, count: int) -> list[int]:
+    async def read(self, fc: int, address: int, count: int, deadline_s: float = LATER_S) -> list[int]:
         """See `ModbusLink.read`."""
-        await asyncio.sleep(max(0.0, self._heard_s + self.gap_s - time.monotonic()))
         span = Span(fc, address, address + count)
         try:
-            registers = await super().read(fc, address, count)
+            registers = await super().read(fc, address, count, deadline_s)
         except DeviceRefusedError:
             self.requests[span] = False
             raise
-        finally:
-            self._heard_s = time.monotonic()
         self.requests[span] = True
         self.image.update({(fc, address + i): word for i, word in enumerate(registers)})
         return registers
@@ -49,5 +41,4 @@ class PoliteLink(ModbusLink):
                 return await self.read(span.fc, span.address, span.end - span.address)
             except DeviceRefusedError:
                 return None
-        known = [self.image.get((span.fc, address)) for address in range(span.address, span.end)]
-        return [word for word in known if word is not None] if self.requests[span] else None
+        return [self.image[span.fc, at] for at in range(span.address, span.end)] if self.requests[span] else None

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from hearth_agent.commands.survey import Survey, survey_target
-from hearth_agent.commands.targets import ConfigFile, DeviceId, Host, Port, ProfileName, Target, Unit, targets
+from hearth_agent.commands.targets import ConfigFile, DeviceId, Host, Port, ProfileName, Serial, Target, Unit, named
 from hearth_agent.devices.errors import DeviceError
 from hearth_agent.devices.profile import Profile
 from hearth_core.points import POINTS
@@ -23,7 +23,8 @@ def probe(
     device: DeviceId = None,
     config: ConfigFile = None,
     profile: ProfileName = "",
-    host: Host = "",
+    host: Host = None,
+    serial: Serial = None,
     port: Port = None,
     unit: Unit = None,
     watch: Annotated[bool, typer.Option("--watch", help="Read again every 2 s until Ctrl-C.")] = False,
@@ -36,7 +37,7 @@ def probe(
              hearth-agent probe --profile eastron-sdm630 --host 192.168.1.20 --watch
     """
     logging.basicConfig(level=logging.ERROR)
-    chosen = targets(device, config, profile, host, port, unit)
+    chosen = named(device, config, profile, host, serial, port, unit)
     try:
         if not asyncio.run(_probe(chosen, watch=watch)):
             raise typer.Exit(1)

@@ -11,7 +11,7 @@ import typer
 
 from hearth_agent.commands.dump import read_all, recording
 from hearth_agent.commands.survey import survey
-from hearth_agent.commands.targets import ConfigFile, DeviceId, Host, Port, ProfileName, Target, Unit, targets
+from hearth_agent.commands.targets import ConfigFile, DeviceId, Host, Port, ProfileName, Serial, Target, Unit, named
 from hearth_agent.devices.errors import DeviceError, DeviceLayoutError
 from hearth_core.errors import ConfigError
 
@@ -20,7 +20,8 @@ def record(
     device: DeviceId = None,
     config: ConfigFile = None,
     profile: ProfileName = "",
-    host: Host = "",
+    host: Host = None,
+    serial: Serial = None,
     port: Port = None,
     unit: Unit = None,
     out: Annotated[Path | None, typer.Option(help="File to write; standard output when left out.")] = None,
@@ -32,7 +33,7 @@ def record(
     Example: hearth-agent record --config agent.yaml inverter --out my-inverter.yaml
     """
     logging.basicConfig(level=logging.ERROR)
-    chosen = targets(device, config, profile, host, port, unit)
+    chosen = named(device, config, profile, host, serial, port, unit)
     if len(chosen) > 1:
         raise ConfigError("command line", "DEVICE", None, f"Name one of {', '.join(one.id for one in chosen)}.")
     try:
@@ -59,7 +60,6 @@ async def record_target(target: Target) -> str:
     link = target.link()
     try:
         await link.open()
-        await asyncio.sleep(target.profile.connect_delay_s)
         found = await survey(link, target.profile, target.unit)
         await read_all(link, found)
         return recording(link, found)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -64,7 +63,6 @@ async def survey_target(target: Target) -> Survey:
     link = target.link()
     try:
         await link.open()
-        await asyncio.sleep(target.profile.connect_delay_s)
         return await survey(link, target.profile, target.unit)
     except DeviceLayoutError as error:
         raise DeviceError(target.id, f"is no {target.profile.profile}: {error}") from error
@@ -84,7 +82,7 @@ async def survey(link: PoliteLink, profile: Profile, unit: int) -> Survey:
     points = lay_out(profile, chain)
     if not points:
         raise DeviceLayoutError("it has none of the profile's points")
-    plan = ReadPlan(points, profile.max_registers, profile.max_gap, one_value=profile.one_value_per_request)
+    plan = ReadPlan(points, profile.max_registers, profile.max_gap, alone=profile.one_value_per_request)
     values = plan.decode([await link.ask(request) for request in plan.requests])
     return Survey(profile, unit, identity, chain, points, values, link.image)
 
