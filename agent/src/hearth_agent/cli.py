@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from hearth_agent.app import run_agent
+from hearth_agent.commands.discover import discover
 from hearth_agent.commands.probe import probe
 from hearth_agent.commands.record import record
 from hearth_agent.devices.catalogue import read_profile, shipped_names, shipped_profile
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 profile_app = typer.Typer(no_args_is_help=True, help="Work with device profiles.")
 app.add_typer(profile_app, name="profile")
+app.command()(discover)
 app.command()(probe)
 app.command()(record)
 
