@@ -20,6 +20,8 @@ Answer = Sequence[int] | None
 def number_at(one: Place, registers: Sequence[int], first: int) -> float | None:
     """Decode one place from registers that start at address ``first``; None when it is missing."""
     raw = unsigned(registers, one.address - first, REGISTERS[one.type], one.word_order)
+    if raw in one.absent:
+        return 0.0
     if raw in one.missing:
         return None
     number = interpret(raw, one.type)

@@ -1,5 +1,6 @@
 """The smallest words of a profile: how a number lies in registers, and where one number comes from."""
 
+# ruff: noqa: RUF012  a Struct copies an empty default for each object
 from __future__ import annotations
 
 from enum import StrEnum
@@ -70,6 +71,8 @@ class Source(Data, frozen=True, kw_only=True):
     word_order: WordOrder | None = None
     nan: list[int] | None = None
     """Raw values (as unsigned integers) that mean missing; None is the profile's rule for the type, [] is none."""
+    absent: list[int] = []
+    """Term of a sum: raw values that mean the device has no such part (a string that is not fitted); it counts 0."""
     model: int | list[int] | None = None
     """SunSpec model, or models of which the first one the device has is taken."""
     point: str | None = None
