@@ -189,7 +189,7 @@ def serve_house(ready: Connection) -> None:
         clock = RealClock()
         server = HouseServer(build_house(clock, clock.time(), HouseOptions()))
         await server.start("127.0.0.1", {})
-        meters = [ModbusServer(Sdm630(server.house)) for _ in range(METERS)]
+        meters = [ModbusServer([Sdm630(server.house)]) for _ in range(METERS)]
         ports = {f"meter-{index}": await meter.start("127.0.0.1", 0) for index, meter in enumerate(meters)}
         ready.send(server.ports | ports)
         await asyncio.Event().wait()
