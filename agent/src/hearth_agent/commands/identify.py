@@ -22,7 +22,7 @@ from hearth_agent.devices.registers import RegisterType
 from hearth_core.points import POINTS, DeviceKind, PointClass
 
 _MARKER = Span(3, 40000, 40002)
-_LEAST_GAP_S = 0.05
+GAP_S = 0.05
 # a unit that was heard may leave so many questions in a row unanswered
 _MOST_SILENCES = 3
 _LOWEST_MAINS_V = 50.0
@@ -91,8 +91,15 @@ class Found:
         top = max((one.confidence for one in best.values()), default=0)
         return [one for one in best.values() if one.confidence > Confidence.POSSIBLE or top == one.confidence]
 
+    def also(self, one: Candidate) -> list[str]:
+        """Return the names of profiles that fit as well as a chosen one: only a person can tell them apart."""
+        rivals = (other for other in self.candidates if other.profile.kind is one.profile.kind and other is not one)
+        return [other.profile.profile for other in rivals if other.rank[:2] == one.rank[:2]]
 
-async def identify(bus: Bus, unit: int, profiles: Sequence[Profile], timeout_s: float) -> Found | None:
+
+async def identify(
+    bus: Bus, unit: int, profiles: Sequence[Profile], timeout_s: float, gap_s: float = GAP_S
+) -> Found | None:
     """Find out what a unit id is; None when nothing answers.
 
     Args:
@@ -100,12 +107,13 @@ async def identify(bus: Bus, unit: int, profiles: Sequence[Profile], timeout_s: 
         unit: The unit id.
         profiles: What it may be.
         timeout_s: How long an answer may take [s].
+        gap_s: Least pause between two requests; devices known by this unit id may want more [s].
 
     Raises:
         DeviceError: The connection cannot be made.
     """
     ordered = sorted(profiles, key=lambda one: one.unit != unit)
-    gap_s = max([_LEAST_GAP_S, *(one.min_gap_s for one in ordered if one.unit == unit)])
+    gap_s = max([gap_s, *(one.min_gap_s for one in ordered if one.unit == unit)])
     link = PoliteLink(f"unit {unit}", bus, unit, Manners(timeout_s, gap_s))
     await link.open()
     try:

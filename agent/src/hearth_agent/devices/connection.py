@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import termios
 import time
 
 from pymodbus.transport.serialtransport import create_serial_connection
@@ -43,7 +44,10 @@ class Connection(asyncio.Protocol):
             if one.path:
                 line = one.line
                 settings = (line.baudrate, line.bytesize, line.parity, line.stopbits, 0)
-                self._transport, _ = await create_serial_connection(loop, lambda: self, one.path, *settings)
+                try:
+                    self._transport, _ = await create_serial_connection(loop, lambda: self, one.path, *settings)
+                except termios.error as error:  # settings the line does not take
+                    raise OSError(*error.args) from error
             else:
                 self._transport, _ = await loop.create_connection(lambda: self, one.host, one.port)
             await self._made.wait()

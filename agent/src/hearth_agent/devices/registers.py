@@ -1,6 +1,5 @@
 """The smallest words of a profile: how a number lies in registers, and where one number comes from."""
 
-# ruff: noqa: RUF012  a Struct copies an empty default for each object
 from __future__ import annotations
 
 from enum import StrEnum
