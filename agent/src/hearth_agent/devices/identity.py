@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from hearth_agent.devices.codec import interpret, text, unsigned
+from hearth_agent.devices.discovery import Reader, read_common, walk_chain
+from hearth_agent.devices.errors import DeviceLayoutError, DeviceRefusedError
 from hearth_agent.devices.layout import Chain
 from hearth_agent.devices.packing import Span
-from hearth_agent.devices.profile import Identity, IdentityCheck, IdentityText
+from hearth_agent.devices.profile import Identity, IdentityCheck, IdentityText, Profile, Protocol
 from hearth_agent.devices.registers import MISSING, REGISTERS, RegisterType
 
 
@@ -52,3 +54,30 @@ def sunspec_holds(identity: Identity, chain: Chain, common: Mapping[str, str]) -
         return False
     maker = common.get("manufacturer", "").lower()
     return not identity.manufacturers or any(maker.startswith(one.lower()) for one in identity.manufacturers)
+
+
+async def fits(profile: Profile, link: Reader) -> bool:
+    """Ask a device whether it is of a profile's kind; a profile without any check fits nothing.
+
+    Raises:
+        DeviceError: It could not be asked.
+    """
+    identity = profile.identity
+    if profile.protocol is Protocol.SUNSPEC:
+        try:
+            chain = await walk_chain(link)
+        except DeviceLayoutError:
+            return False
+        if not sunspec_holds(identity, chain, await read_common(link, chain)):
+            return False
+    elif not identity.checks:
+        return False
+    for check in identity.checks:
+        where = span(check)
+        try:
+            registers: Sequence[int] | None = await link.read(where.fc, where.address, where.end - where.address)
+        except DeviceRefusedError:
+            registers = None
+        if not holds(check, registers):
+            return False
+    return True

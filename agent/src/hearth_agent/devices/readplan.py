@@ -20,7 +20,7 @@ Answer = Sequence[int] | None
 def number_at(one: Place, registers: Sequence[int], first: int) -> float | None:
     """Decode one place from registers that start at address ``first``; None when it is missing."""
     raw = unsigned(registers, one.address - first, REGISTERS[one.type], one.word_order)
-    if raw in one.absent:
+    if raw in one.zero:
         return 0.0
     if raw in one.missing:
         return None

@@ -62,9 +62,6 @@ def _point_problems(profile: Profile, name: str, point: PointSpec, source: str) 
         yield ConfigError(source, f"{field}.codes", wrong[0], f"The vocabulary says: {known.text}.")
     if point.terms and (point.address is not None or point.model is not None):
         yield ConfigError(source, field, "terms and address", "Give either terms or one source.")
-    if point.absent:
-        remedy = "Only a term of a sum can be absent; a point that is not there is missing (nan)."
-        yield ConfigError(source, f"{field}.absent", point.absent, remedy)
     for where, one in sources(name, point):
         yield from _source_problems(profile, where, one, source)
 
