@@ -10,9 +10,9 @@ from tests.unit.agent.recording_images import Recording, load, names
 
 from hearth_agent.devices.catalogue import shipped_names, shipped_profile
 from hearth_agent.devices.controls import Case, ControlKind, cases_of, writes_of
-from hearth_agent.devices.discovery import walk_chain
-from hearth_agent.devices.errors import DeviceRefusedError
-from hearth_agent.devices.identity import fits
+from hearth_agent.devices.discovery import read_common, walk_chain
+from hearth_agent.devices.errors import DeviceLayoutError, DeviceRefusedError
+from hearth_agent.devices.identity import check_identity
 from hearth_agent.devices.layout import Chain, lay_out
 from hearth_agent.devices.profile import Profile, Protocol, Write
 from hearth_agent.devices.readplan import ReadPlan
@@ -110,15 +110,21 @@ def test_a_profile_decodes_its_recording(name: str, recording: str) -> None:
 
 @pytest.mark.parametrize("recording", sorted(set(names())))
 def test_a_device_is_taken_for_what_it_is_and_for_nothing_else(recording: str) -> None:
-    async def fitting() -> set[str]:
+    async def fits(profile: Profile) -> bool:
         link = ImageLink(recorded(recording))
-        return {name for name in shipped_names() if await fits(shipped_profile(name), link)}
+        try:
+            chain = await walk_chain(link) if profile.protocol is Protocol.SUNSPEC else None
+            common = await read_common(link, chain) if chain is not None else {}
+            await check_identity(profile, link, chain, common)
+        except DeviceLayoutError:
+            return False
+        return True
 
     own = VARIANTS.get(recording, recording)
     related = {own}.union(*(family for family in FAMILIES if own in family))
     if own in SUNSPEC:
         related |= {name for name in SUNSPEC if shipped_profile(name).manufacturer == "SunSpec"}
-    found = asyncio.run(fitting())
+    found = {name for name in shipped_names() if asyncio.run(fits(shipped_profile(name)))}
     assert own in found
     assert found <= related
 
