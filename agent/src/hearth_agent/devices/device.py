@@ -10,7 +10,7 @@ from hearth_agent.devices.bus import LATER_S, ORDER_S, Bus, manners_of
 from hearth_agent.devices.codec import EncodeError, text
 from hearth_agent.devices.discovery import read_common, walk_chain
 from hearth_agent.devices.endpoint import tcp
-from hearth_agent.devices.errors import DeviceError, DeviceLayoutError, DeviceRefusedError
+from hearth_agent.devices.errors import DeviceError, DeviceLayoutError, DeviceRefusedError, DeviceUnsentError
 from hearth_agent.devices.layout import Chain, lay_out
 from hearth_agent.devices.link import ModbusLink
 from hearth_agent.devices.packing import Span, pack
@@ -25,6 +25,8 @@ from hearth_core.messages import DeviceInfo
 logger = logging.getLogger(__name__)
 
 _HOLDING = 3
+# a shared connection that somebody else lost is worth a second try at once
+_TRIES = 2
 
 
 class Device:
@@ -98,18 +100,29 @@ class Device:
             poll: ``control`` for the few points that limits need; else all, slower groups when they are due.
             deadline_s: When the values are needed (`time.monotonic`); decides whose turn it is on a shared wire.
         """
-        try:
-            if not await self.ensure_open() or self._reader is None:
-                return None
-            if poll is Poll.CONTROL:
-                values = await self._reader.control(deadline_s)
+        for _ in range(_TRIES):
+            try:
+                if not await self.ensure_open():
+                    return None
+                values = await self._read(poll, deadline_s)
+            except DeviceUnsentError as error:
+                trouble = str(error)
+            except DeviceError as error:
+                trouble = str(error)
+                break
             else:
-                values = await self._reader.poll(self._clock.monotonic(), deadline_s)
-                self._link.trust()
-        except DeviceError as error:
-            self._lost(str(error))
-            return None
-        return Measured(self._clock.monotonic(), values)
+                return Measured(self._clock.monotonic(), values)
+        self._lost(trouble)
+        return None
+
+    async def _read(self, poll: Poll, deadline_s: float) -> dict[str, float]:
+        if self._reader is None:
+            raise DeviceUnsentError(self.id, "was closed")
+        if poll is Poll.CONTROL:
+            return await self._reader.control(deadline_s)
+        values = await self._reader.poll(self._clock.monotonic(), deadline_s)
+        self._link.trust()
+        return values
 
     async def ensure_open(self) -> bool:
         """Connect if need be; False while the device is left alone.
@@ -191,7 +204,7 @@ class Device:
 
     async def _write_and_compare(self, encoded: Sequence[Encoded]) -> bool:
         for address, registers in join(encoded):
-            await self._link.write(self.profile.write_fc, address, registers)
+            await self._link.write(address, registers)
         spans = [Span(_HOLDING, one.address, one.address + len(one.registers)) for one in encoded]
         image = await self._image(spans)
         return all(image.get(one.address + i) == word for one in encoded for i, word in enumerate(one.registers))
@@ -209,8 +222,7 @@ class Device:
     async def _image(self, spans: Sequence[Span]) -> dict[int, int]:
         """Read holding registers with few requests; address -> register."""
         image: dict[int, int] = {}
-        alone = self.profile.one_value_per_request
-        for span in pack(spans, self.profile.max_registers, self.profile.max_gap, alone=alone):
+        for span in pack(spans, self.profile.max_registers, self.profile.max_gap):
             registers = await self._link.read(span.fc, span.address, span.end - span.address, ORDER_S)
             image.update(zip(range(span.address, span.end), registers, strict=True))
         return image
