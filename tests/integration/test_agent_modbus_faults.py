@@ -489,6 +489,20 @@ async def test_meters_on_a_serial_line(transport: Transport, framer: FramerType,
         await server.shutdown()  # type: ignore[no-untyped-call]
 
 
+async def test_a_unit_that_never_answers_is_told_once(clock: ManualClock) -> None:
+    """Its gateway accepts every connection: that alone is no sign of life."""
+    async with gateway(Transport.TCP, 1) as (running, endpoint):
+        running.units[1].fault = Fault.SILENT
+        events = EventLog(clock)
+        one = Device("meter", parse_profile(PROFILE, "this test"), endpoint.host, endpoint.port, 1, clock, events)
+        async with asyncio.timeout(5):
+            while len(running.units[1].asked) < 3:
+                assert await one.measure() is None
+                await asyncio.sleep(0.01)
+        assert len(events) == 1
+        one.close()
+
+
 async def test_a_serial_line_that_is_not_there_is_told_once(clock: ManualClock) -> None:
     events = EventLog(clock)
     bus = Bus(Endpoint(Transport.RTU, path="/dev/no-such-line"))

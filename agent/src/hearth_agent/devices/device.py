@@ -111,6 +111,7 @@ class Device:
                 trouble = str(error)
                 break
             else:
+                self._tell_back()
                 return Measured(self._clock.monotonic(), values)
         self._lost(trouble)
         return None
@@ -145,9 +146,6 @@ class Device:
                 self._link.rest()
                 raise DeviceError(self.id, f"is no {self.profile.profile}: {error}") from error
         self.connections += 1
-        if self.reachable is False:
-            self._events.info("device_back", "answers again", self.id)
-        self.reachable = True
         return True
 
     async def _learn(self) -> None:
@@ -170,6 +168,11 @@ class Device:
         if self.reachable is not False:
             self._events.warning("device_unreachable", text_, self.id)
         self.reachable = False
+
+    def _tell_back(self) -> None:
+        if self.reachable is False:
+            self._events.info("device_back", "answers again", self.id)
+        self.reachable = True
 
     def close(self) -> None:
         """Drop the connection, unless others use it; the next `measure` opens it again."""
