@@ -123,8 +123,16 @@ async def test_a_device_that_answers_on_every_unit_is_named_once(homes_devices: 
         assert [one.unit for one in result.found] == [1]
 
 
-# a profile with another unit id, or another way to be steered, of a device that answers the same; a person knows
-SAME_REGISTERS = {"huawei-sun2000-limits", "my-pv-ac-elwa-2", "my-pv-ac-thor", "stiebel-isg-lwa", "stiebel-isg-wpm"}
+# siblings that answer the same registers, or another way to steer the same device: a person knows which it is
+SAME_REGISTERS = {
+    "eastron-sdm230",
+    "eastron-sdm72",
+    "huawei-sun2000-limits",
+    "my-pv-ac-elwa-2",
+    "my-pv-ac-thor",
+    "stiebel-isg-lwa",
+    "stiebel-isg-wpm",
+}
 FOUND_OVER_TCP = [
     name for name in names() if name in shipped_names() and set(shipped_profile(name).transports) != {Transport.ASCII}
 ]

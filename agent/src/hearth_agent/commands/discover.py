@@ -19,9 +19,11 @@ import typer
 from hearth_agent.commands.identify import GAP_S, Candidate, Found, identify
 from hearth_agent.commands.scanning import Search, plan
 from hearth_agent.devices.bus import Bus
-from hearth_agent.devices.endpoint import ON_A_LINE, Endpoint
+from hearth_agent.devices.endpoint import Endpoint
 from hearth_agent.devices.errors import DeviceError
-from hearth_agent.devices.profile import Transport
+from hearth_agent.devices.profile import Profile, Transport
+from hearth_agent.settings import DeviceSettings, endpoint_of
+from hearth_core.errors import ConfigError
 
 Progress = Callable[[str], None]
 
@@ -132,12 +134,19 @@ def _section(id_: str, one: Candidate, endpoint: Endpoint) -> dict[str, object]:
         section["host"] = endpoint.host
         if endpoint.port != profile.port:
             section["port"] = endpoint.port
-    usual = next((way for way in profile.transports if bool(endpoint.path) == (way in ON_A_LINE)), None)
-    if endpoint.transport is not usual:
+    if endpoint.transport is not _usual_transport(section, profile):
         section["transport"] = endpoint.transport.value
     if one.unit != profile.unit:
         section["unit"] = one.unit
     return section
+
+
+def _usual_transport(section: dict[str, object], profile: Profile) -> Transport | None:
+    """Return what the agent would speak if the section said no more."""
+    try:
+        return endpoint_of(msgspec.convert(section, DeviceSettings), profile, "the device", "discover").transport
+    except ConfigError:
+        return None
 
 
 def report(results: list[Result]) -> list[str]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from hearth_agent.commands.polite_link import PoliteLink
-from hearth_agent.commands.survey import Survey, survey
+from hearth_agent.commands.survey import Survey, read_points
 from hearth_agent.devices.bus import Bus, Manners
 from hearth_agent.devices.discovery import read_common, walk_chain
 from hearth_agent.devices.errors import DeviceError, DeviceLayoutError, DeviceTimeoutError
@@ -19,7 +19,7 @@ from hearth_agent.devices.layout import Chain
 from hearth_agent.devices.packing import Span
 from hearth_agent.devices.profile import Profile, Protocol
 from hearth_agent.devices.registers import RegisterType
-from hearth_core.points import POINTS, DeviceKind, PointClass
+from hearth_core.points import EXTRA_PREFIX, POINTS, DeviceKind, PointClass
 
 _MARKER = Span(3, 40000, 40002)
 GAP_S = 0.05
@@ -55,9 +55,10 @@ class Candidate:
         return self.plausible / len(self.profile.points)
 
     @property
-    def rank(self) -> tuple[int, float, int]:
-        """Order of candidates; the highest fits best."""
-        return self.confidence, round(self.share, 1), self.plausible
+    def rank(self) -> tuple[int, float, int, int]:
+        """Order of candidates; the highest fits best: more of the vocabulary, with fewer extras."""
+        extras = sum(name.startswith(EXTRA_PREFIX) for name in self.profile.points)
+        return self.confidence, round(self.share, 1), self.plausible - extras, -extras
 
     def is_same_device(self, other: Candidate) -> bool:
         """Tell whether a device answers on two unit ids: one serial number, or the same counters."""
@@ -179,7 +180,7 @@ class _Examination:
                 return None
         self._silences = 0
         try:
-            told = await survey(self._link, profile, self._unit)
+            told = await read_points(self._link, profile, self._unit, *((chain, common) if sunspec else (None, {})))
         except DeviceLayoutError:
             return None
         plausible = sum(_makes_sense(name, value) for name, value in told.values.items())

@@ -64,10 +64,10 @@ class Connection(asyncio.Protocol):
 
         Raises:
             TimeoutError: No answer in time.
-            ConnectionError: The connection is gone, or brings bytes that are no Modbus.
+            ConnectionError: The connection was lost, or brings bytes that are no Modbus.
         """
         if self._transport is None:
-            raise ConnectionResetError("the connection is closed")
+            raise ConnectionAbortedError("the connection is closed")
         loop = asyncio.get_running_loop()
         self._number = self._number % 0xFFFF + 1
         self._asked = Asked(unit, self._number, question)
