@@ -260,6 +260,15 @@ async def test_probe_watches_until_it_is_stopped(
     await asyncio.gather(watching, return_exceptions=True)
 
 
+async def test_probe_reads_a_device_on_a_serial_line(capsys: pytest.CaptureFixture[str]) -> None:
+    async with served_serially(devices_of("deye-1p", unit=2)) as running:
+        await run("probe", *f"--profile deye-1p --serial {running.path} --unit 2".split())
+    printed = capsys.readouterr().out
+    assert f"2104567890) at {running.path} unit 2" in printed
+    soc_percent = next(line for line in printed.splitlines() if line.split()[0] == "soc_percent")
+    assert float(soc_percent.split()[1]) == load("deye-1p").expect["soc_percent"]
+
+
 @pytest.mark.parametrize(
     ("name", "profile", "serial"),
     [
@@ -357,9 +366,14 @@ def fill_data_dir(folder: Path) -> None:
 @pytest.mark.usefixtures("environment")
 async def test_a_bundle_tells_everything_but_what_is_private(homes_devices: dict[str, Served], tmp_path: Path) -> None:
     config = home_file(tmp_path, homes_devices, HUB)
+    own = "profile: mine\nkind: heat_pump\nmanufacturer: M\nmodel: M\nsource: bench\npoints: {power_w: {address: 1}}\n"
+    (tmp_path / "mine.yaml").write_text(own)
+    config.write_text(config.read_text().replace("nibe-s-series", "mine.yaml"))
     fill_data_dir(tmp_path / "data")
     parts = await gather(config)
     assert_nothing_private(parts)
+    assert parts["profiles/mine.yaml"] == own
+    assert OTHER_PASSWORD not in parts["orders.json"]
     assert "epoch" in parts["spool.txt"]
     assert "spool.sqlite" in parts["files.txt"]
     assert "refused removed" in parts[TAIL_NAME]

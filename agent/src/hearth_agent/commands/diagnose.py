@@ -36,8 +36,6 @@ from hearth_core.errors import ConfigError
 _ONE_DEVICE_S = 60.0
 _SMALL_BYTES = 256 * 1024
 _PACKAGES = ("hearth-core", "hearth-models", "aiomqtt", "msgspec", "numpy", "onnxruntime", "pymodbus", "pyserial")
-# small files of the data folder that tell what the agent has been doing
-_TOLD = (TAIL_NAME, "orders.json")
 
 
 def diagnose(
@@ -77,7 +75,7 @@ async def gather(config: Path) -> dict[str, str]:
         parts |= _of_data_dir(_data_dir(config, text))
     else:
         parts["check.txt"] = "The file is good.\n"
-        parts |= _of_data_dir(home.data_dir)
+        parts |= _own_profiles(home, config.parent) | _of_data_dir(home.data_dir)
         parts |= await _of_devices(home)
     return {name: blot_out(part, secrets) for name, part in parts.items()}
 
@@ -122,11 +120,15 @@ def _data_dir(config: Path, text: str) -> Path:
 
 def _of_data_dir(folder: Path) -> dict[str, str]:
     parts = {"spool.txt": spool_report(folder), "files.txt": _guarded(_listing, folder)}
-    for name in _TOLD:
-        path = folder / name
-        if path.is_file():
-            parts[name] = _guarded(_end_of, path)
-    return parts
+    # small files that tell what the agent has been doing: events, orders, budgets, overrides
+    told = [path for path in (folder / TAIL_NAME, *sorted(folder.glob("*.json"))) if path.is_file()]
+    return parts | {path.name: _guarded(_end_of, path) for path in told}
+
+
+def _own_profiles(home: Home, folder: Path) -> dict[str, str]:
+    """Return the profiles that did not come with the agent."""
+    own = {one.profile for one in home.settings.devices if one.profile.endswith((".yaml", ".yml"))}
+    return {f"profiles/{Path(name).name}": _guarded(_end_of, folder / name) for name in sorted(own)}
 
 
 def _listing(folder: Path) -> str:

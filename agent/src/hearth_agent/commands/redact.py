@@ -14,7 +14,7 @@ from urllib.parse import quote, quote_plus, unquote, urlsplit
 import yaml
 
 REMOVED = "removed"
-_SECRET_KEY = re.compile(r"pass|secret|token|credential|api_?key|public_key|private|\bpin\b", re.IGNORECASE)
+_SECRET_KEY = re.compile(r"pass|secret|token|credential|private|(^|_)(key|pin)s?$", re.IGNORECASE)
 _PLACE_KEYS = {"latitude", "longitude", "name", "address", "location", "coordinates"}
 _USER_INFO = re.compile(r"(?<=://)[^/\s@]*@")
 _NUMBER = re.compile(r"-?[\d.]+")
