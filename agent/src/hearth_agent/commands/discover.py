@@ -174,7 +174,7 @@ def report(results: list[Result]) -> list[str]:
 
 def _line(unit: Found, one: Candidate) -> str:
     how = f"{one.confidence.name.lower()}, {one.plausible} of {len(one.profile.points)} points"
-    also = f"; {' and '.join(rivals)} would fit too" if (rivals := unit.also(one)) else ""
+    also = f"; {', '.join(rivals)} would fit too" if (rivals := unit.also(one)) else ""
     return f"{one.profile.profile} ({one.profile.kind.value}), {one.survey.name}: {how}{also}"
 
 

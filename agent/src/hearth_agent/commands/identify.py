@@ -27,6 +27,8 @@ GAP_S = 0.05
 _MOST_SILENCES = 3
 _LOWEST_MAINS_V = 50.0
 _ENOUGH = 0.8
+# a profile that knows much less of what the device tells is no rival
+_RIVAL_SHARE = 0.6
 _HYBRID_HOLDS = (DeviceKind.PV, DeviceKind.BATTERY)
 
 
@@ -95,7 +97,8 @@ class Found:
     def also(self, one: Candidate) -> list[str]:
         """Return the names of profiles that fit as well as a chosen one: only a person can tell them apart."""
         rivals = (other for other in self.candidates if other.profile.kind is one.profile.kind and other is not one)
-        return [other.profile.profile for other in rivals if other.rank[:2] == one.rank[:2]]
+        enough = _RIVAL_SHARE * one.rank[2]
+        return [other.profile.profile for other in rivals if other.rank[:2] == one.rank[:2] and other.rank[2] >= enough]
 
 
 async def identify(
