@@ -9,7 +9,7 @@ ARGS ?=
 LOCK = $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" \
 	--no-emit-package hearth-core --no-emit-package hearth-models --no-emit-package hearth-agent --no-emit-package hearth-hub --no-emit-package hearth-sim
 
-.PHONY: help setup demo test check web lock schemas screenshot faults bench-ingest bench-agent bench-plan clean
+.PHONY: help setup demo test check web lock schemas screenshot faults bench-ingest bench-agent bench-modbus bench-plan clean
 help: ## say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -64,6 +64,9 @@ bench-plan: setup ## how long a plan takes, battery only and whole home; one JSO
 bench-agent: setup ## what spool and uplink cost a home, and what the whole agent takes of its machine; two JSON lines
 	@$(BIN)/python tests/bench/bench_agent.py
 	@$(BIN)/python tests/bench/bench_footprint.py $(ARGS)
+
+bench-modbus: setup ## fifty devices of which five are dead, and requests a second beside pymodbus and a client in C (2 minutes); one JSON line
+	@$(BIN)/python tests/bench/bench_modbus.py $(ARGS)
 
 clean: ## remove what make has made, the demo's data included
 	rm -rf $(VENV) .data web/node_modules hub/src/hearth_hub/static

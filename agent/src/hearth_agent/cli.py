@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from hearth_agent.app import run_agent
+from hearth_agent.commands.diagnose import diagnose
 from hearth_agent.commands.discover import discover
 from hearth_agent.commands.probe import probe
 from hearth_agent.commands.record import record
@@ -32,6 +33,7 @@ app.add_typer(profile_app, name="profile")
 app.command()(discover)
 app.command()(probe)
 app.command()(record)
+app.command()(diagnose)
 
 Config = Annotated[Path, typer.Option("--config", "-c", help="The home's agent.yaml.", show_default=False)]
 
