@@ -97,3 +97,12 @@ def test_the_schema_and_the_table_in_the_documentation_are_those_of_the_code() -
     assert schema == json.loads(json.dumps(msgspec.json.schema(Profile))), "run: make schemas"
     assert (DOCS / "device-profiles.md").read_text() == profile_page() + "\n", "run: make schemas"
     assert all(f"| {name} |" in profile_page() for name in shipped_names())
+
+
+def test_the_example_of_the_documentation_is_a_good_profile() -> None:
+    page = (DOCS / "devices.md").read_text()
+    example = "\n".join(line[4:] for line in page.splitlines() if line.startswith("    "))
+    profile, problems = find_problems(example, "devices.md")
+    assert problems == []
+    assert profile is not None
+    assert profile.profile == "my-hybrid"

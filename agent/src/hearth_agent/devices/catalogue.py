@@ -68,8 +68,8 @@ def profile_page() -> str:
     rows = [
         "# Device profiles that come with the agent",
         "",
-        f"{len(shipped_names())} profiles; `make schemas` writes this page from them. [devices.md](devices.md) says what a profile",
-        "is, what the classes of its controls mean and how to add a device.",
+        f"{len(shipped_names())} profiles; `make schemas` writes this page from them. What a profile is, what the",
+        "classes of its controls mean and how to add a device: [devices.md](devices.md).",
         "",
     ]
     rows += ["| profile | device | speaks | what can be ordered, with its class | source |", "|---|---|---|---|---|"]
