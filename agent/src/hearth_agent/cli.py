@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import sys
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
 from hearth_agent.app import make_devices, run_agent
-from hearth_agent.devices.catalogue import read_profile, shipped_names, shipped_profile
+from hearth_agent.devices.catalogue import profile_page, read_text, shipped_names, shipped_profile
 from hearth_agent.devices.device import Device
+from hearth_agent.devices.problems import find_problems
 from hearth_agent.devices.profile import Profile
 from hearth_agent.events import EventLog
 from hearth_agent.settings import Home, load_home
@@ -127,19 +130,40 @@ def _print_device(device: Device, values: dict[str, float] | None) -> None:
 
 
 @app.command()
-def profiles() -> None:
+def profiles(
+    markdown: Annotated[bool, typer.Option("--markdown", help="As the page docs/device-profiles.md.")] = False,
+) -> None:
     """List the device profiles that come with the agent."""
+    if markdown:
+        typer.echo(profile_page())
+        return
     for name in shipped_names():
         _describe(shipped_profile(name))
 
 
 @profile_app.command("check")
 def profile_check(file: Annotated[Path, typer.Argument(help="A profile in YAML.")]) -> None:
-    """Check a profile of your own: grammar, points, overlaps, controls.
+    """Check a profile of your own: grammar, points, overlaps, controls. Every mistake is told with its line.
+
+    Exit code 2 when something is wrong.
 
     Example: hearth-agent profile check my-meter.yaml
     """
-    _describe(read_profile(file))
+    profile, problems = find_problems(read_text(file), str(file))
+    for problem in problems:
+        typer.echo(str(problem), err=True)
+    if profile is None:
+        raise typer.Exit(_USAGE_ERROR)
+    _describe(profile)
+
+
+@profile_app.command("schema")
+def profile_schema() -> None:
+    """Print the JSON Schema of profiles, for editors that complete and check YAML.
+
+    Example: hearth-agent profile schema > docs/profile.schema.json
+    """
+    typer.echo(json.dumps(msgspec.json.schema(Profile), indent=2))
 
 
 def _describe(profile: Profile) -> None:

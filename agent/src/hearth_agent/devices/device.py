@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from hearth_agent.devices.codec import EncodeError, text
 from hearth_agent.devices.discovery import read_common, walk_chain
 from hearth_agent.devices.errors import DeviceError, DeviceLayoutError, DeviceRefusedError
+from hearth_agent.devices.identity import check_identity
 from hearth_agent.devices.layout import Chain, lay_out
 from hearth_agent.devices.link import ModbusLink
 from hearth_agent.devices.packing import Span, pack
@@ -115,6 +116,7 @@ class Device:
             where = self.profile.identity.serial
             registers = await self._link.read(where.fc, where.address, where.count)
             self.identity = {"serial": text(registers, low_byte_first=where.low_byte_first)}
+        await check_identity(self.profile, self._link, self._chain, self.identity)
         points = lay_out(self.profile, self._chain)
         if not points:
             raise DeviceLayoutError("it has none of the profile's points")
