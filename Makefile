@@ -52,7 +52,7 @@ schemas: $(VENV)/.ready ## write the JSON Schema of every message, of planning p
 	$(BIN)/hearth-models schema > docs/planning.schema.json
 	$(BIN)/hearth-models schema tariff > docs/tariff.schema.json
 	$(BIN)/hearth-agent profile schema > docs/profile.schema.json
-	$(BIN)/hearth-agent profiles --markdown > docs/device-profiles.md
+	$(BIN)/hearth-agent profile page > docs/device-profiles.md
 
 faults: setup ## every fault at full length (39 minutes in two lanes: ARGS="--lanes 2"); writes the table in docs/reliability.md
 	$(BIN)/python tests/faults/run.py --table docs/reliability.md $(ARGS)

@@ -14,10 +14,11 @@ import msgspec
 import typer
 
 from hearth_agent.app import make_devices, run_agent
-from hearth_agent.devices.catalogue import profile_page, read_text, shipped_names, shipped_profile
+from hearth_agent.devices.catalogue import read_text, shipped_names, shipped_profile
 from hearth_agent.devices.device import Device
 from hearth_agent.devices.problems import find_problems
 from hearth_agent.devices.profile import Profile
+from hearth_agent.devices.profile_page import shipped_page
 from hearth_agent.events import EventLog
 from hearth_agent.settings import Home, load_home
 from hearth_core.clock import clock_from_environment
@@ -130,13 +131,8 @@ def _print_device(device: Device, values: dict[str, float] | None) -> None:
 
 
 @app.command()
-def profiles(
-    markdown: Annotated[bool, typer.Option("--markdown", help="As the page docs/device-profiles.md.")] = False,
-) -> None:
+def profiles() -> None:
     """List the device profiles that come with the agent."""
-    if markdown:
-        typer.echo(profile_page())
-        return
     for name in shipped_names():
         _describe(shipped_profile(name))
 
@@ -164,6 +160,15 @@ def profile_schema() -> None:
     Example: hearth-agent profile schema > docs/profile.schema.json
     """
     typer.echo(json.dumps(msgspec.json.schema(Profile), indent=2))
+
+
+@profile_app.command("page")
+def profile_page() -> None:
+    """Print the page of docs that lists the profiles that come with the agent.
+
+    Example: hearth-agent profile page > docs/device-profiles.md
+    """
+    typer.echo(shipped_page())
 
 
 def _describe(profile: Profile) -> None:

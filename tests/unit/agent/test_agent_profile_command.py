@@ -10,9 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 from hearth_agent.cli import app
-from hearth_agent.devices.catalogue import profile_page, shipped_names
+from hearth_agent.devices.catalogue import shipped_names
 from hearth_agent.devices.problems import find_problems
 from hearth_agent.devices.profile import Profile
+from hearth_agent.devices.profile_page import shipped_page
 
 DOCS = Path(__file__).parents[3] / "docs"
 BAD = """\
@@ -95,8 +96,8 @@ def test_a_good_profile_is_described(tmp_path: Path) -> None:
 def test_the_schema_and_the_table_in_the_documentation_are_those_of_the_code() -> None:
     schema = json.loads((DOCS / "profile.schema.json").read_text())
     assert schema == json.loads(json.dumps(msgspec.json.schema(Profile))), "run: make schemas"
-    assert (DOCS / "device-profiles.md").read_text() == profile_page() + "\n", "run: make schemas"
-    assert all(f"| {name} |" in profile_page() for name in shipped_names())
+    assert (DOCS / "device-profiles.md").read_text() == shipped_page() + "\n", "run: make schemas"
+    assert all(f"| {name} |" in shipped_page() for name in shipped_names())
 
 
 def test_the_example_of_the_documentation_is_a_good_profile() -> None:
