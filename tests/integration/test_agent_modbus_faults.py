@@ -80,6 +80,7 @@ class Unit:
     delay_s: Callable[[], float] = lambda: 0.0
     forgetful_s: float | None = None
     echoes: bool = True
+    lose_next: bool = False
     asked: list[tuple[float, int, int, int]] = field(default_factory=list)
     """Every request: when, function, address, count or value."""
 
@@ -159,7 +160,8 @@ class Gateway:
         fc, address, count = struct.unpack(">BHH", pdu[:5])
         before_s = unit.asked[-1][0] if unit.asked else 0.0
         unit.asked.append((time.monotonic(), fc, address, count))
-        if unit.fault is Fault.SILENT:
+        if unit.fault is Fault.SILENT or unit.lose_next:
+            unit.lose_next = False
             return
         if unit.forgetful_s is not None and time.monotonic() - before_s > unit.forgetful_s:
             return
@@ -500,6 +502,19 @@ async def test_a_unit_that_never_answers_is_told_once(clock: ManualClock) -> Non
                 assert await one.measure() is None
                 await asyncio.sleep(0.01)
         assert len(events) == 1
+        one.close()
+
+
+async def test_a_frame_that_a_serial_line_lost_is_no_outage(clock: ManualClock) -> None:
+    async with gateway(Transport.RTU_OVER_TCP, 1) as (running, endpoint):
+        events = EventLog(clock)
+        profile = parse_profile(PROFILE, "this test")
+        one = Device("meter", profile, "", 0, 1, clock, events, bus=Bus(endpoint))
+        await one.measure()
+        running.units[1].lose_next = True
+        assert (await values(one))["power_w"] == POWER_W
+        assert len(events) == 0
+        assert one.connections == 1
         one.close()
 
 

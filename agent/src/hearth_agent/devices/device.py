@@ -10,7 +10,13 @@ from hearth_agent.devices.bus import LATER_S, ORDER_S, Bus, manners_of
 from hearth_agent.devices.codec import EncodeError, text
 from hearth_agent.devices.discovery import read_common, walk_chain
 from hearth_agent.devices.endpoint import tcp
-from hearth_agent.devices.errors import DeviceError, DeviceLayoutError, DeviceRefusedError, DeviceUnsentError
+from hearth_agent.devices.errors import (
+    DeviceError,
+    DeviceLayoutError,
+    DeviceRefusedError,
+    DeviceTimeoutError,
+    DeviceUnsentError,
+)
 from hearth_agent.devices.layout import Chain, lay_out
 from hearth_agent.devices.link import ModbusLink
 from hearth_agent.devices.packing import Span, pack
@@ -25,8 +31,6 @@ from hearth_core.messages import DeviceInfo
 logger = logging.getLogger(__name__)
 
 _HOLDING = 3
-# a shared connection that somebody else lost is worth a second try at once
-_TRIES = 2
 
 
 class Device:
@@ -100,21 +104,24 @@ class Device:
             poll: ``control`` for the few points that limits need; else all, slower groups when they are due.
             deadline_s: When the values are needed (`time.monotonic`); decides whose turn it is on a shared wire.
         """
-        for _ in range(_TRIES):
+        for last in (False, True):
             try:
                 if not await self.ensure_open():
                     return None
                 values = await self._read(poll, deadline_s)
-            except DeviceUnsentError as error:
-                trouble = str(error)
             except DeviceError as error:
-                trouble = str(error)
-                break
+                if last or not self._worth_another_try(error):
+                    self._lost(str(error))
+                    return None
             else:
                 self._tell_back()
-                return Measured(self._clock.monotonic(), values)
-        self._lost(trouble)
-        return None
+                break
+        return Measured(self._clock.monotonic(), values)
+
+    def _worth_another_try(self, error: DeviceError) -> bool:
+        """Tell whether the device may be well: somebody else lost the wire, or a serial line lost a frame."""
+        lost_frame = isinstance(error, DeviceTimeoutError) and not self._link.bus.endpoint.numbered
+        return isinstance(error, DeviceUnsentError) or (lost_frame and self.reachable is True)
 
     async def _read(self, poll: Poll, deadline_s: float) -> dict[str, float]:
         if self._reader is None:
