@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from pymodbus.framer import FramerType
@@ -23,6 +24,7 @@ from pymodbus.framer.rtu import FramerRTU
 from pymodbus.server import ModbusSerialServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
+from hearth_agent.app import make_devices
 from hearth_agent.devices.bus import Bus, Manners
 from hearth_agent.devices.catalogue import parse_profile
 from hearth_agent.devices.device import Device
@@ -33,6 +35,7 @@ from hearth_agent.devices.poller import Poller
 from hearth_agent.devices.profile import Poll, SerialLine, Transport
 from hearth_agent.devices.snapshot import Snapshot
 from hearth_agent.events import EventLog
+from hearth_agent.settings import load_home
 from hearth_core.clock import ManualClock, RealClock
 
 TIMEOUT_S = 0.1
@@ -374,6 +377,32 @@ async def test_an_order_goes_before_polls_and_does_not_wait_for_a_dead_unit(tran
             await probe
         link.close()
         dead.close()
+
+
+async def test_the_devices_of_a_home_at_one_address_take_one_connection(clock: ManualClock, tmp_path: Path) -> None:
+    """As an installer writes them."""
+    (tmp_path / "meter.yaml").write_text(PROFILE)
+    (tmp_path / "pump.yaml").write_text(
+        PROFILE.replace("grid_meter", "heat_pump").replace("voltage_l1_v: {", "x_v: {unit: V, ")
+    )
+    async with gateway(Transport.RTU_OVER_TCP, 1, 2) as (running, endpoint):
+        where = f"host: {endpoint.host}, port: {endpoint.port}, transport: rtu_over_tcp"
+        (tmp_path / "agent.yaml").write_text(f"""
+agent: anna
+data_dir: data
+site: {{name: Anna, timezone: Europe/Berlin, latitude: 47.66, longitude: 9.18, price_zone: DE-LU,
+  limits: {{main_fuse_a: 35}}, tariff: {{export_eur_per_kwh: 0.08}}}}
+devices:
+  - {{id: grid, profile: meter.yaml, {where}, unit: 1}}
+  - {{id: pump, profile: pump.yaml, {where}, unit: 2}}
+""")
+        devices = make_devices(load_home(tmp_path / "agent.yaml"), clock, EventLog(clock))
+        running.units[2].registers[0] = 77
+        found = await asyncio.gather(*(values(one) for one in devices.values()))
+        assert [one["power_w"] for one in found] == [POWER_W, 77]
+        assert running.connections == 1
+        for one in devices.values():
+            one.close()
 
 
 async def test_a_device_that_takes_one_connection_serves_all_its_units(clock: ManualClock) -> None:
