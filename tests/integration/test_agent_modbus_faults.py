@@ -362,7 +362,7 @@ async def test_an_order_goes_before_polls_and_does_not_wait_for_a_dead_unit(tran
         await link.read(3, 0, 1)
         later = [asyncio.create_task(link.read(3, 100, 1, time.monotonic() + 10)) for _ in range(10)]
         sooner = asyncio.create_task(link.read(3, 0, 1, time.monotonic() + 1))
-        order = asyncio.create_task(link.write(0, [99]))
+        order = asyncio.create_task(link.write(16, 0, [99]))
         await asyncio.gather(*later, sooner, order)
         asked = [(fc, address) for _, fc, address, _ in running.units[1].asked]
         assert asked[1:4] == [(3, 100), (16, 0), (3, 0)]  # the first one was under way
@@ -371,7 +371,7 @@ async def test_an_order_goes_before_polls_and_does_not_wait_for_a_dead_unit(tran
         probe = asyncio.create_task(dead.read(3, 0, 1))
         await asyncio.sleep(0.05)
         before_s = time.monotonic()
-        await link.write(0, [98])
+        await link.write(16, 0, [98])
         assert time.monotonic() - before_s < 0.4  # not the dead one's second
         with pytest.raises(DeviceTimeoutError):
             await probe
@@ -461,8 +461,8 @@ async def test_the_manners_of_a_device_are_kept() -> None:
         unit.forgetful_s = 0.4
         assert await link.read(3, 0, 1) == [POWER_W]  # asked twice
         assert [address for _, _, address, _ in unit.asked] == [0, 0]
-        await link.write(0, [1, 2], fc=6)
-        await link.write(7, [1], fc=5)
+        await link.write(6, 0, [1, 2])
+        await link.write(5, 7, [1])
         assert await link.read(1, 6, 2) == [0, 1]
         assert [(fc, address) for _, fc, address, _ in unit.asked[-4:]] == [(6, 0), (6, 1), (5, 7), (1, 6)]
         instants = [at_s for at_s, *_ in unit.asked[1:]]
@@ -510,7 +510,7 @@ async def test_meters_on_a_serial_line(transport: Transport, framer: FramerType,
             assert [one.get("voltage_l1_v") for one in found] == [VOLTAGE_V + 1, VOLTAGE_V + 2, None]
         link = ModbusLink("meter", bus, 2, Manners())
         await link.open()
-        await link.write(100, [77])
+        await link.write(16, 100, [77])
         assert (await values(devices[1]))["voltage_l1_v"] == 77
         with pytest.raises(DeviceRefusedError):
             await link.read(4, 9_000, 1)

@@ -10,13 +10,7 @@ from hearth_agent.devices.bus import LATER_S, ORDER_S, Bus, manners_of
 from hearth_agent.devices.codec import EncodeError, text
 from hearth_agent.devices.discovery import read_common, walk_chain
 from hearth_agent.devices.endpoint import tcp
-from hearth_agent.devices.errors import (
-    DeviceError,
-    DeviceLayoutError,
-    DeviceRefusedError,
-    DeviceTimeoutError,
-    DeviceUnsentError,
-)
+from hearth_agent.devices.errors import DeviceError, DeviceLayoutError, DeviceRefusedError
 from hearth_agent.devices.layout import Chain, lay_out
 from hearth_agent.devices.link import ModbusLink
 from hearth_agent.devices.packing import Span, pack
@@ -106,31 +100,21 @@ class Device:
         """
         for last in (False, True):
             try:
-                if not await self.ensure_open():
+                if not await self.ensure_open() or self._reader is None:
                     return None
-                values = await self._read(poll, deadline_s)
+                if poll is Poll.CONTROL:
+                    values = await self._reader.control(deadline_s)
+                else:
+                    values = await self._reader.poll(self._clock.monotonic(), deadline_s)
+                    self._link.trust()
             except DeviceError as error:
-                if last or not self._worth_another_try(error):
+                if last or not self._link.is_worth_another_try(error, well=self.reachable is True):
                     self._lost(str(error))
                     return None
             else:
                 self._tell_back()
                 break
         return Measured(self._clock.monotonic(), values)
-
-    def _worth_another_try(self, error: DeviceError) -> bool:
-        """Tell whether the device may be well: somebody else lost the wire, or a serial line lost a frame."""
-        lost_frame = isinstance(error, DeviceTimeoutError) and not self._link.bus.endpoint.numbered
-        return isinstance(error, DeviceUnsentError) or (lost_frame and self.reachable is True)
-
-    async def _read(self, poll: Poll, deadline_s: float) -> dict[str, float]:
-        if self._reader is None:
-            raise DeviceUnsentError(self.id, "was closed")
-        if poll is Poll.CONTROL:
-            return await self._reader.control(deadline_s)
-        values = await self._reader.poll(self._clock.monotonic(), deadline_s)
-        self._link.trust()
-        return values
 
     async def ensure_open(self) -> bool:
         """Connect if need be; False while the device is left alone.
@@ -214,7 +198,7 @@ class Device:
 
     async def _write_and_compare(self, encoded: Sequence[Encoded]) -> bool:
         for address, registers in join(encoded):
-            await self._link.write(address, registers)
+            await self._link.write(self.profile.write_fc, address, registers)
         spans = [Span(_HOLDING, one.address, one.address + len(one.registers)) for one in encoded]
         image = await self._image(spans)
         return all(image.get(one.address + i) == word for one in encoded for i, word in enumerate(one.registers))
@@ -232,7 +216,8 @@ class Device:
     async def _image(self, spans: Sequence[Span]) -> dict[int, int]:
         """Read holding registers with few requests; address -> register."""
         image: dict[int, int] = {}
-        for span in pack(spans, self.profile.max_registers, self.profile.max_gap):
+        alone = self.profile.one_value_per_request
+        for span in pack(spans, self.profile.max_registers, self.profile.max_gap, alone=alone):
             registers = await self._link.read(span.fc, span.address, span.end - span.address, ORDER_S)
             image.update(zip(range(span.address, span.end), registers, strict=True))
         return image
