@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from hearth_agent.app import make_devices, run_agent
+from hearth_agent.control.withdrawal import withdrawals
 from hearth_agent.devices.catalogue import read_profile, shipped_names, shipped_profile
 from hearth_agent.devices.device import Device
 from hearth_agent.devices.profile import Profile
@@ -73,11 +74,19 @@ def check(config: Config) -> None:
     """
     home = load_home(config)
     typer.echo(f"{config}: good. Home {home.settings.agent}, {len(home.settings.devices)} devices:")
+    withdrawn = withdrawals(home)
     for device in home.settings.devices:
         profile = home.profiles[device.id]
-        steered = "controlled" if device.controlled else "watched"
+        why = (
+            f"control was withdrawn: {withdrawn[device.id].text}"
+            if device.id in withdrawn
+            else home.why_watched(device.id)
+        )
+        steered = "controlled" if not why else f"watched: {why}" if device.controlled else "watched"
         typer.echo(f"  {device.id:<16} {profile.profile:<18} {device.host}:{device.port or profile.port}  {steered}")
     typer.echo(f"  hub              {home.broker or 'none: readings stay in the spool'}")
+    for text in home.warnings:
+        typer.echo(f"  look at          {text}")
 
 
 @app.command()
