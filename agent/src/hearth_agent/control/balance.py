@@ -9,6 +9,8 @@ The checks ask for contradictions that no load can explain: a home may consume w
 from __future__ import annotations
 
 from collections.abc import Callable
+from statistics import median
+from typing import NamedTuple
 
 import msgspec
 
@@ -26,6 +28,7 @@ _LEAST_VA = 1000.0
 _MOST_OF_FUSE = 3.0
 _STEP_W = 400.0
 _STEPS, _STEPS_WRONG = 15, 12
+_WRONG_WAY, _TOO_MUCH = 0.4, 2.5
 _STIFF_W = 60.0
 _PHASE_V = 230.0
 
@@ -58,6 +61,13 @@ class Breach(msgspec.Struct, frozen=True, kw_only=True):
     """``all``, ``store`` (hybrid inverter or battery) or ``charger``: whose control cannot be trusted."""
 
 
+class Answer(NamedTuple):
+    """What the grid meter showed less when the producers delivered 1 W more, in all and on each phase [1]."""
+
+    whole: float
+    phases: tuple[float, ...]
+
+
 class Balance(msgspec.Struct, frozen=True, kw_only=True):
     """What the monitor remembers from look to look."""
 
@@ -66,8 +76,8 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True):
     """The minute before."""
     evidence: dict[str, float] = {}
     """Minutes of contradiction by check."""
-    answers: tuple[float, ...] = ()
-    """How the grid answered the last steps of the producers: 1 = by just as much."""
+    answers: tuple[Answer, ...] = ()
+    """How the grid answered the last steps of the producers."""
     charge: Charge = Charge()
 
 
@@ -84,7 +94,7 @@ def look(bounds: Bounds, balance: Balance, flows: Flows) -> tuple[Balance, list[
         return msgspec.structs.replace(balance, looks=(*balance.looks, flows)), []
     minute = mean_of(balance.looks)
     charge, charge_text = follow_charge(balance.charge, minute, bounds.capacity_wh)
-    answers = _answers(balance, minute)
+    answers = _answers(balance, minute, bounds.phases)
     evidence, breaches = dict(balance.evidence), []
     for name, (check, concerns) in _CHECKS.items():
         text = check(bounds, minute)
@@ -111,10 +121,11 @@ def load_text(bounds: Bounds, flows: Flows) -> str:
 
 def consumers_text(bounds: Bounds, flows: Flows) -> str:
     """Contradiction: consumers draw more than the whole house."""
-    load_w = flows.load_w
-    if load_w is None or load_text(bounds, flows):
+    load_w, grid_w, inverter_w = flows.load_w, flows.grid_w, flows.inverter_w
+    if load_w is None or grid_w is None or inverter_w is None or load_text(bounds, flows):
         return ""
-    if load_w - flows.consumers_w >= -bounds.tolerance(load_w, flows.consumers_w) - bounds.unmetered_pv_w:
+    slack_w = bounds.tolerance(grid_w, inverter_w, flows.consumers_w) + bounds.unmetered_pv_w
+    if load_w - flows.consumers_w >= -slack_w:
         return ""
     return f"charger and other consumers draw {flows.consumers_w:.0f} W, the whole house {load_w:.0f} W"
 
@@ -170,29 +181,38 @@ def fuse_text(bounds: Bounds, flows: Flows) -> str:
     return f"the grid meter shows {flows.grid_w:.0f} W on a main fuse of {bounds.main_fuse_a:g} A"
 
 
-def _answers(balance: Balance, minute: Flows) -> tuple[float, ...]:
+def _answers(balance: Balance, minute: Flows, phases: int) -> tuple[Answer, ...]:
     """Follow how the grid answers when the sun's power steps while the battery stands still."""
     before = balance.minute
-    if before is None or before.grid_w is None or before.inverter_w is None:
+    if before is None:
         return balance.answers
-    step_w = (minute.inverter_w or 0.0) - before.inverter_w
+    step_w = (minute.inverter_w or 0.0) - (before.inverter_w or 0.0)
     moved_w = abs((minute.battery_w or 0.0) - (before.battery_w or 0.0))
     if abs(step_w) < _STEP_W or moved_w > _STIFF_W or minute.at_s - before.at_s > 3 * _MINUTE_S:
         return balance.answers
-    grid_w = (minute.grid_w or 0.0) - minute.consumers_w - before.grid_w + before.consumers_w
-    return (*balance.answers, -grid_w / step_w)[-_STEPS:]
+    known_w = minute.consumers_w - before.consumers_w
+    whole = ((before.grid_w or 0.0) - (minute.grid_w or 0.0) + known_w) / step_w
+    pairs = list(zip(before.phase_w, minute.phase_w, strict=True))[:phases]
+    each = tuple((old - new) / step_w for old, new in pairs if old is not None and new is not None)
+    return (*balance.answers, Answer(whole, each if len(each) == phases else ()))[-_STEPS:]
 
 
-def _steps_text(answers: tuple[float, ...]) -> str:
-    """Contradiction: the grid answers the wrong way round, or by far too much.
+def _steps_text(answers: tuple[Answer, ...]) -> str:
+    """Contradiction: the grid, or one phase of it, answers the wrong way round, or by far too much.
 
     By too little proves nothing: a heater that takes the surplus does the same.
     """
     if len(answers) < _STEPS:
         return ""
-    middle = sorted(answers)[len(answers) // 2]
-    if sum(one < -0.4 for one in answers) >= _STEPS_WRONG or sum(one > 2.5 for one in answers) >= _STEPS_WRONG:
-        return f"when the inverter delivers 1 W more, the grid meter shows {middle:.2f} W less instead of 1"
+    whole = [one.whole for one in answers]
+    if sum(one < -_WRONG_WAY for one in whole) >= _STEPS_WRONG or sum(one > _TOO_MUCH for one in whole) >= _STEPS_WRONG:
+        return f"when the inverter delivers 1 W more, the grid meter shows {median(whole):.2f} W less instead of 1"
+    for number in range(min(len(one.phases) for one in answers)):
+        each = [one.phases[number] for one in answers]
+        if sum(one < -_WRONG_WAY / 3 for one in each) >= _STEPS_WRONG:
+            return (
+                f"when the inverter delivers 1 W more, L{number + 1} of the grid meter shows {-median(each):.2f} W more"
+            )
     return ""
 
 

@@ -5,8 +5,6 @@ A withdrawal outlives restarts (``withdrawn.json`` in the data folder); it is ov
 
 from __future__ import annotations
 
-import logging
-
 import msgspec
 
 from hearth_agent.control.balance import Balance, Bounds, Breach, look
