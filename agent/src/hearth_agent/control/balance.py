@@ -18,7 +18,7 @@ from hearth_agent.control.charge_balance import Charge, follow_charge
 from hearth_agent.control.flows import Flows, mean_of
 
 _MINUTE_S = 60.0
-_FORGET = 0.25
+_FORGET = 0.5
 """How much of its evidence a check loses in a minute without contradiction [min]."""
 # losses of a hybrid inverter: conversion, and what its electronics draw
 _LOSS_SHARE, _OWN_USE_W = 0.06, 60.0
@@ -28,7 +28,7 @@ _LEAST_VA = 1000.0
 _MOST_OF_FUSE = 3.0
 _STEP_W = 400.0
 _STEPS, _STEPS_WRONG = 15, 12
-_WRONG_WAY, _TOO_MUCH = 0.4, 2.5
+_WRONG_WAY, _TOO_MUCH, _APART = 0.4, 2.5, 0.5
 _STIFF_W = 60.0
 _PHASE_V = 230.0
 
@@ -205,15 +205,22 @@ def _steps_text(answers: tuple[Answer, ...]) -> str:
     if len(answers) < _STEPS:
         return ""
     whole = [one.whole for one in answers]
-    if sum(one < -_WRONG_WAY for one in whole) >= _STEPS_WRONG or sum(one > _TOO_MUCH for one in whole) >= _STEPS_WRONG:
+    if _agree([-one for one in whole], _WRONG_WAY) or _agree(whole, _TOO_MUCH):
         return f"when the inverter delivers 1 W more, the grid meter shows {median(whole):.2f} W less instead of 1"
     for number in range(min(len(one.phases) for one in answers)):
-        each = [one.phases[number] for one in answers]
-        if sum(one < -_WRONG_WAY / 3 for one in each) >= _STEPS_WRONG:
+        each = [-one.phases[number] for one in answers]
+        if _agree(each, _WRONG_WAY / 3):
             return (
-                f"when the inverter delivers 1 W more, L{number + 1} of the grid meter shows {-median(each):.2f} W more"
+                f"when the inverter delivers 1 W more, L{number + 1} of the grid meter shows {median(each):.2f} W more"
             )
     return ""
+
+
+def _agree(values: list[float], lowest: float) -> bool:
+    """Tell whether most values are above a bound, and near enough to each other not to be the load's doing."""
+    middle = median(values)
+    apart = median(abs(one - middle) for one in values)
+    return sum(one > lowest for one in values) >= _STEPS_WRONG and apart <= _APART * middle
 
 
 Check = Callable[[Bounds, Flows], str]
