@@ -90,6 +90,32 @@ def check(config: Config) -> None:
 
 
 @app.command()
+def commission(
+    config: Config,
+    device: Annotated[list[str] | None, typer.Option(help="A device to prove; all that can be controlled.")] = None,
+    yes_to: Annotated[
+        list[str] | None,
+        typer.Option(help="Say yes beforehand: all, a device, or device:ramp, device:control, device:keeps-orders."),
+    ] = None,
+    by: Annotated[str | None, typer.Option(help="Who answers; the user's name when left out.")] = None,
+    watch_s: Annotated[float, typer.Option(min=20, max=86_400, help="How long all is watched first [s].")] = 180.0,
+    power_w: Annotated[float | None, typer.Option(min=300, help="Power of the battery's test [W].")] = None,
+) -> None:
+    """Prove that devices measure and obey as their profiles say; only then they are controlled.
+
+    Watches the home, compares units, signs and phases by the energy balance, and moves a device only after a yes.
+    The proof is written into the file. Exit code 1 when a device could not be proved.
+
+    Example: hearth-agent commission --config agent.yaml --device inverter
+    """
+    # imported here: the running agent needs neither tables nor an editor of YAML
+    from hearth_agent.commissioning import command
+
+    if not command.commission(config, device or [], yes_to or [], by, watch_s, power_w):
+        raise typer.Exit(1)
+
+
+@app.command()
 def probe(
     config: Config,
     device: Annotated[str | None, typer.Argument(help="One device's id; all when left out.")] = None,

@@ -37,7 +37,7 @@ class Answer(_Section, frozen=True, kw_only=True):
     """What a person was asked before the device was moved, and said."""
 
     question: str
-    yes: bool
+    said_yes: bool
     by: str
     at: Instant
 

@@ -1,0 +1,194 @@
+"""What the grid meter answered when a device was moved: pure figures out of pairs of levels.
+
+The house's own load changes while a device is moved. Therefore each move is made several times, neighbouring levels are
+compared by their medians, and where the repetitions do not agree nothing is concluded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from statistics import median
+from typing import NamedTuple
+
+from hearth_agent.commissioning.findings import Finding, Result, factor_name
+from hearth_agent.control.flows import Flows
+
+LEAST_PAIRS, MOST_PAIRS = 3, 6
+_AGREE = 0.15
+"""How far apart the repetitions may be, as a share of the move (median deviation)."""
+_OBEYED = (0.6, 1.3)
+_ALIKE = 0.25
+_NOTHING = 0.15
+_ON_PHASE = 0.7
+_WHOLE = 1.0
+
+
+class Level(NamedTuple):
+    """What was ordered, and the looks after the device had settled."""
+
+    order_w: float
+    looks: Sequence[Flows]
+
+    def median(self, power: Callable[[Flows], float | None]) -> float | None:
+        """Return the median of a power over the looks."""
+        values = [value for one in self.looks if (value := power(one)) is not None]
+        return median(values) if values else None
+
+
+class Move(NamedTuple):
+    """The differences between two neighbouring levels [W]; None where something was missing."""
+
+    ordered_w: float
+    battery_w: float | None
+    inverter_w: float | None
+    grid_w: float | None
+    """Without the change of the consumers that are measured."""
+    phase_w: tuple[float | None, ...]
+
+
+def moves(levels: Sequence[Level]) -> list[Move]:
+    """Return the moves between neighbouring levels."""
+    return [_move(old, new) for old, new in pairwise(levels) if old.order_w != new.order_w]
+
+
+def settled(found: Sequence[Move]) -> bool:
+    """Tell whether the repetitions agree well enough to conclude something."""
+    ratios = _ratios(found, lambda move: move.grid_w, lambda move: move.ordered_w)
+    return len(ratios) >= LEAST_PAIRS and _apart(ratios) <= _AGREE * max(_WHOLE, abs(median(ratios)))
+
+
+def judge_battery(device: str, grid: str, found: Sequence[Move]) -> Iterator[Finding]:
+    """Yield what the moves prove: the battery obeys, its own figures say so, and the grid meter answers."""
+    battery = _ratios(found, lambda move: move.battery_w, lambda move: move.ordered_w)
+    inverter = _ratios(found, lambda move: move.inverter_w, lambda move: move.ordered_w)
+    answer = [-one for one in _ratios(found, lambda move: move.grid_w, lambda move: move.ordered_w)]
+    if not battery or not inverter or not answer:
+        yield _unsure(device, "ramp", "a device did not answer during the test", "see `hearth-agent probe`", {})
+        return
+    figures = {"battery": median(battery), "inverter": median(inverter), "grid": median(answer), "repeated": len(found)}
+    said = (
+        f"of each watt ordered the battery shows {figures['battery']:.2f}, the inverter {figures['inverter']:.2f}, "
+        f"and the grid meter answers with {-figures['grid']:.2f} ({len(found)} moves)"
+    )
+    if _apart(answer) > _AGREE * max(_WHOLE, abs(figures["grid"])):
+        remedy = "the house's own load changed too much: repeat it in a quieter hour, or with more --power-w"
+        yield _unsure(device, "ramp", said, remedy, figures)
+        return
+    device_at_fault, remedy = _battery_fault(device, grid, figures["battery"], figures["inverter"], figures["grid"])
+    if not remedy:
+        yield Finding(device=device, check="ramp", result=Result.PASSED, text=said, needed=True, figures=figures)
+        return
+    result = Result.FAILED if device_at_fault else Result.INCONCLUSIVE
+    at = device_at_fault or device
+    yield Finding(device=at, check="ramp", result=result, text=said, remedy=remedy, needed=True, figures=figures)
+
+
+def judge_phases(device: str, grid: str, found: Sequence[Move], phases: int) -> tuple[list[int], Finding | None]:
+    """Return the phases on which the meter saw the device (in their order), and what is to be said of them."""
+    shares: list[float] = []
+    for number in range(phases):
+        each = [-one for one in _ratios(found, _phase(number), lambda move: move.inverter_w)]
+        if len(each) < LEAST_PAIRS or _apart(each) > _AGREE:
+            text = f"L{number + 1} moved too unevenly to tell"
+            return [], _unsure(device, "phases", text, "repeat it in a quieter hour", {})
+        shares.append(median(each))
+    figures = {f"l{n}": share for n, share in enumerate(shares, start=1)}
+    text = "of the device's power the meter shows " + ", ".join(f"{s:.2f} on L{n}" for n, s in enumerate(shares, 1))
+    against = [n for n, share in enumerate(shares, start=1) if share < -0.1]
+    if against:
+        remedy = _against(grid, against)
+        return [], Finding(device=grid, check="phases", result=Result.FAILED, text=text, remedy=remedy, figures=figures)
+    seen = [n for n, share in enumerate(shares, start=1) if share > _NOTHING]
+    if len(seen) == 1 and shares[seen[0] - 1] < _ON_PHASE:
+        return [], _unsure(device, "phases", text, "repeat it in a quieter hour", figures)
+    return seen, Finding(device=device, check="phases", result=Result.PASSED, text=text, figures=figures)
+
+
+def _against(grid: str, lines: list[int]) -> str:
+    """Name why phases answer the wrong way round."""
+    names = " and ".join(f"L{n}" for n in lines)
+    if len(lines) == 2:
+        return (
+            f"the current transformers of {names} of {grid} have changed places (each current belongs to the voltage "
+            "of its own phase), or both are reversed"
+        )
+    return f"the current transformer of {names} of {grid} is reversed: turn it round, or swap its two wires"
+
+
+def _battery_fault(device: str, grid: str, battery: float, inverter: float, answer: float) -> tuple[str, str]:
+    """Return the device at fault ("" when none is) and the remedy ("" when all is well)."""
+    fine = [_within(one, _OBEYED) for one in (battery, inverter, answer)]
+    if all(fine) and abs(answer - inverter) <= _ALIKE:
+        return "", ""
+    if all(one < -0.5 for one in (battery, inverter, answer)):
+        return (
+            device,
+            f"the battery does the opposite of what it is told: {device}'s profile orders it the wrong way round",
+        )
+    if max(map(abs, (battery, inverter, answer))) < _NOTHING:
+        remedy = f"{device} takes the order but does not follow: allow control by Modbus in its own menu"
+        return device, remedy
+    if max(battery, inverter, answer) < 2 * min(battery, inverter, answer) and (name := factor_name(answer)):
+        return device, f"the orders of {device}'s profile are {name}"
+    if fine.count(True) < 2:
+        return "", "the battery follows only in part: look at its charge, temperature and own limits, and repeat it"
+    if not fine[0]:
+        return device, _value_fault(device, "battery_sign", "battery power", battery)
+    if not fine[1]:
+        return device, _value_fault(device, "sign", "AC power", inverter)
+    if abs(answer) < _NOTHING:
+        return grid, f"{grid} does not see the battery: it must measure the whole home at the grid connection"
+    return grid, _value_fault(grid, "sign", "power", answer)
+
+
+def _value_fault(device: str, setting: str, what: str, ratio: float) -> str:
+    name = factor_name(abs(ratio), 0.35)
+    if ratio < 0 and not name:
+        return f"set `{setting}: -1` on {device}"
+    turned = f" and reversed (`{setting}: -1`)" if ratio < 0 else ""
+    return f"the {what} of {device} is {name or f'wrong by a factor of {ratio:.2f}'}{turned}"
+
+
+def _move(old: Level, new: Level) -> Move:
+    def change(power: Callable[[Flows], float | None]) -> float | None:
+        before, after = old.median(power), new.median(power)
+        return None if before is None or after is None else after - before
+
+    grid_w, known_w = change(lambda one: one.grid_w), change(lambda one: one.consumers_w)
+    return Move(
+        ordered_w=new.order_w - old.order_w,
+        battery_w=change(lambda one: one.battery_w),
+        inverter_w=change(lambda one: one.inverter_w),
+        grid_w=None if grid_w is None else grid_w - (known_w or 0.0),
+        phase_w=tuple(change(_line(number)) for number in range(3)),
+    )
+
+
+def _line(number: int) -> Callable[[Flows], float | None]:
+    return lambda flows: flows.phase_w[number]
+
+
+def _phase(number: int) -> Callable[[Move], float | None]:
+    return lambda move: move.phase_w[number]
+
+
+def _ratios(
+    found: Sequence[Move], above: Callable[[Move], float | None], below: Callable[[Move], float | None]
+) -> list[float]:
+    pairs = [(above(move), below(move)) for move in found]
+    return [high / low for high, low in pairs if high is not None and low]
+
+
+def _apart(values: Sequence[float]) -> float:
+    middle = median(values)
+    return median(abs(one - middle) for one in values)
+
+
+def _within(value: float, band: tuple[float, float]) -> bool:
+    return band[0] <= value <= band[1]
+
+
+def _unsure(device: str, check: str, text: str, remedy: str, figures: dict[str, float]) -> Finding:
+    result, needed = Result.INCONCLUSIVE, check == "ramp"
+    return Finding(device=device, check=check, result=result, text=text, remedy=remedy, needed=needed, figures=figures)
