@@ -17,6 +17,7 @@ from hearth_agent.devices.catalogue import read_profile, shipped_names, shipped_
 from hearth_agent.devices.device import Device
 from hearth_agent.devices.profile import Profile
 from hearth_agent.events import EventLog
+from hearth_agent.proof import profile_sha256
 from hearth_agent.settings import Home, load_home
 from hearth_core.clock import clock_from_environment
 from hearth_core.errors import ConfigError
@@ -175,6 +176,17 @@ def profile_check(file: Annotated[Path, typer.Argument(help="A profile in YAML."
     Example: hearth-agent profile check my-meter.yaml
     """
     _describe(read_profile(file))
+
+
+@profile_app.command("hash")
+def profile_hash(names: Annotated[list[str], typer.Argument(help="Shipped profiles, or files.")]) -> None:
+    """Print what binds a proof to a profile: one line each, the name and the hash of its content.
+
+    Example: hearth-agent profile hash sunspec-hybrid
+    """
+    for name in names:
+        profile = read_profile(Path(name)) if name.endswith((".yaml", ".yml")) else shipped_profile(name)
+        typer.echo(f"{name} {profile_sha256(profile)}")
 
 
 def _describe(profile: Profile) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.proofs import prove
 
 from hearth_agent.cli import main
 from hearth_agent.settings import load_home
@@ -101,16 +102,24 @@ def test_a_wrong_file_ends_every_command_with_code_2_and_nothing_started(
     assert not (tmp_path / "data").exists()
 
 
-def test_check_tells_what_it_understood(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sys.argv", ["hearth-agent", "check", "-c", str(write(tmp_path, GOOD))])
+def checked(path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return what `hearth-agent check` prints."""
+    monkeypatch.setattr("sys.argv", ["hearth-agent", "check", "-c", str(path)])
     with pytest.raises(SystemExit) as caught:
         main()
     assert not caught.value.code
-    out = capsys.readouterr().out
+    return capsys.readouterr().out
+
+
+def test_check_tells_what_it_understood(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path, GOOD)
+    assert "never proved; run `hearth-agent commission --device inverter`" in checked(path, capsys, monkeypatch)
+    out = checked(prove(path), capsys, monkeypatch)
     assert "127.0.0.1:5021  controlled" in out
     assert "mqtt://127.0.0.1:1883" in out
+    assert "without site.battery it is left in its own mode" in out
 
 
 def test_profiles_are_listed_and_checked(
