@@ -7,7 +7,7 @@ import getpass
 import logging
 import sqlite3
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import typer
@@ -21,6 +21,7 @@ from hearth_agent.commissioning.course import Course, Options, provable
 from hearth_agent.commissioning.findings import Finding, Result
 from hearth_agent.commissioning.orders import StuckError
 from hearth_agent.commissioning.questions import Asker
+from hearth_agent.devices.device import Device
 from hearth_agent.events import EventLog
 from hearth_agent.settings import Home, load_home
 from hearth_core.clock import clock_from_environment
@@ -84,12 +85,17 @@ def commission(
     made = make_devices(home, clock, events)
     course = Course(home, made, asker, Terminal(console), options, clock, events)
     try:
-        return asyncio.run(course.run(config))
+        return asyncio.run(_run(course, made, config))
     except StuckError as error:
         console.print(f"[red]{escape(str(error))}[/]")
         return False
+
+
+async def _run(course: Course, devices: Mapping[str, Device], config: Path) -> bool:
+    try:
+        return await course.run(config)
     finally:
-        for device in made.values():
+        for device in devices.values():
             device.close()
 
 

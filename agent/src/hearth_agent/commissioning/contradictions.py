@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -28,6 +29,7 @@ _CHECKS = {
     "fuse": fuse_text,
 }
 _MOST_NAMED = 3
+_HALF = (0.35, 0.65)
 
 
 class Roles(NamedTuple):
@@ -87,6 +89,12 @@ def contradictions(bounds: Bounds, pieces: Sequence[Flows]) -> dict[str, str]:
 def _mistakes(bounds: Bounds, roles: Roles, pieces: tuple[Flows, ...]) -> Iterator[Mistake]:
     """Yield every single mistake that could be, the usual ones first."""
     grid, store = roles
+    for one, other in combinations(range(bounds.phases), 2):
+        # two currents that belong to each other's voltages are 120 degrees off: both show half their power, reversed
+        if all(_is_half(piece, number) for piece in pieces for number in (one, other)):
+            names = f"L{one + 1} and L{other + 1} of {grid}"
+            remedy = f"the current transformers of {names} have changed places: let each measure its own phase"
+            yield Mistake(grid, remedy, tuple(_swapped(piece, one, other) for piece in pieces))
     yield Mistake(grid, f"set `sign: -1` on {grid}", tuple(_grid(one, -1) for one in pieces))
     if store is not None:
         yield Mistake(store, f"set `battery_sign: -1` on {store}", tuple(_store(one, battery=-1) for one in pieces))
@@ -124,6 +132,20 @@ def _phase(flows: Flows, number: int) -> Flows:
         return flows
     phases = tuple(-one if n == number and one is not None else one for n, one in enumerate(flows.phase_w))
     return replace(flows, grid_w=flows.grid_w - 2 * power_w, phase_w=phases)
+
+
+def _is_half(flows: Flows, number: int) -> bool:
+    power_w, va = flows.phase_w[number], flows.phase_va[number]
+    return power_w is not None and va is not None and _HALF[0] * va < abs(power_w) < _HALF[1] * va
+
+
+def _swapped(flows: Flows, one: int, other: int) -> Flows:
+    first_w, second_w = flows.phase_w[one], flows.phase_w[other]
+    if first_w is None or second_w is None or flows.grid_w is None:
+        return flows
+    phases = list(flows.phase_w)
+    phases[one], phases[other] = -2 * second_w, -2 * first_w
+    return replace(flows, phase_w=tuple(phases), grid_w=flows.grid_w - 3 * (first_w + second_w))
 
 
 def _times(power_w: float | None, factor: float) -> float | None:

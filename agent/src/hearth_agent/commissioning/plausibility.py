@@ -15,7 +15,7 @@ _VOLTS, _VOLT_RANGE = 230.0, (90.0, 280.0)
 _HERTZ, _HERTZ_RANGES = 50.0, ((49.0, 51.0), (59.0, 61.0))
 _LEAST_VA = 60.0
 _MOST_POWER_FACTOR, _LEAST_POWER_FACTOR = 1.15, 0.12
-_LEAST_WH, _COARSE_WH = 20.0, 300.0
+_LEAST_WH, _LEAST_TICKS = 20.0, 4
 _PROFILE_REMEDY = "correct the point's scale in a copy of the profile, or the device's setting"
 
 
@@ -138,12 +138,17 @@ def _counter(device: str, counter: str, side: int, samples: Sequence[Sample]) ->
     elif flowed_wh < 0.3 * other_wh and 0.7 * other_wh <= grown_wh <= 1.4 * other_wh:
         remedy = f"the sign of power and that of the counters contradict each other: set `sign: -1` on {device}"
         yield _failed(device, counter, f"{text}; the other direction says {other_wh:.0f} Wh", remedy, **figures)
-    elif flowed_wh >= _LEAST_WH and (name := factor_name(grown_wh / flowed_wh)):
+    elif _ticks(column(known, device, counter)) < _LEAST_TICKS:
+        yield _unsure(device, counter, text, "the counter is coarse; a longer --watch-s shows it", **figures)
+    elif flowed_wh > 0 and (name := factor_name(grown_wh / flowed_wh)):
         yield _failed(device, counter, f"{text}: counter {name}", _PROFILE_REMEDY, **figures)
-    elif flowed_wh < _COARSE_WH:
-        yield _unsure(device, counter, text, "the counter may be coarse; a longer --watch-s shows it", **figures)
     else:
         yield _unsure(device, counter, text, "compare it with the device's own display", **figures)
+
+
+def _ticks(values: Sequence[float]) -> int:
+    """Return how often a counter went up."""
+    return sum(new > old for old, new in pairwise(values))
 
 
 def _energy(device: str, samples: Sequence[Sample], side: int) -> float:

@@ -19,7 +19,7 @@ _AGREE = 0.15
 """How far apart the repetitions may be, as a share of the move (median deviation)."""
 _OBEYED = (0.6, 1.3)
 _ALIKE = 0.25
-_NOTHING = 0.15
+_NOTHING, _SURE = 0.15, 0.2
 _ON_PHASE = 0.7
 _WHOLE = 1.0
 
@@ -75,7 +75,8 @@ def judge_battery(device: str, grid: str, found: Sequence[Move]) -> Iterator[Fin
         remedy = "the house's own load changed too much: repeat it in a quieter hour, or with more --power-w"
         yield _unsure(device, "ramp", said, remedy, figures)
         return
-    device_at_fault, remedy = _battery_fault(device, grid, figures["battery"], figures["inverter"], figures["grid"])
+    seen = (figures["battery"], figures["inverter"], figures["grid"])
+    device_at_fault, remedy = _battery_fault(device, grid, seen, _apart(answer))
     if not remedy:
         yield Finding(device=device, check="ramp", result=Result.PASSED, text=said, needed=True, figures=figures)
         return
@@ -116,8 +117,16 @@ def _against(grid: str, lines: list[int]) -> str:
     return f"the current transformer of {names} of {grid} is reversed: turn it round, or swap its two wires"
 
 
-def _battery_fault(device: str, grid: str, battery: float, inverter: float, answer: float) -> tuple[str, str]:
-    """Return the device at fault ("" when none is) and the remedy ("" when all is well)."""
+def _battery_fault(device: str, grid: str, seen: tuple[float, float, float], apart: float) -> tuple[str, str]:
+    """Return the device at fault ("" when none is) and the remedy ("" when all is well).
+
+    Args:
+        device: The battery.
+        grid: The meter.
+        seen: Of each watt ordered what battery, inverter and grid meter show.
+        apart: How far the meter's answers are from each other.
+    """
+    battery, inverter, answer = seen
     fine = [_within(one, _OBEYED) for one in (battery, inverter, answer)]
     if all(fine) and abs(answer - inverter) <= _ALIKE:
         return "", ""
@@ -137,7 +146,7 @@ def _battery_fault(device: str, grid: str, battery: float, inverter: float, answ
         return device, _value_fault(device, "battery_sign", "battery power", battery)
     if not fine[1]:
         return device, _value_fault(device, "sign", "AC power", inverter)
-    if abs(answer) < _NOTHING:
+    if abs(answer) < _NOTHING and not (apart <= _SURE * abs(answer) and factor_name(abs(answer))):
         return grid, f"{grid} does not see the battery: it must measure the whole home at the grid connection"
     return grid, _value_fault(grid, "sign", "power", answer)
 
