@@ -12,10 +12,10 @@ from hearth_agent.commissioning.ramps import (
     MOST_PAIRS,
     Level,
     Move,
+    answered,
     judge_battery,
     judge_phases,
     moves,
-    settled,
 )
 from hearth_agent.commissioning.sampling import Sampler
 from hearth_agent.control.flows import Flows
@@ -90,7 +90,7 @@ async def ramp_battery(
             return Ramp(findings=[_stopped(device, alarm)])
         levels.append(Level(order_w, looks))
         found = moves(levels)
-        if settled(found):
+        if answered(found):
             break
     findings = list(judge_battery(device, grid, found))
     if any(one.blocks for one in findings):

@@ -9,6 +9,7 @@ from statistics import median
 from hearth_agent.commissioning.battery_ramp import Ramp
 from hearth_agent.commissioning.findings import Finding, Result, factor_name
 from hearth_agent.commissioning.orders import Mover
+from hearth_agent.commissioning.ramps import LEAST_PAIRS, MOST_PAIRS, agree
 from hearth_agent.commissioning.sampling import Sample, Sampler, column
 from hearth_agent.control.flows import Flows
 from hearth_agent.devices.profile import ControlKind
@@ -20,8 +21,7 @@ _LOW_A, _STEP_A = 6.0, 4.0
 _PHASE_V = 230.0
 _LEAST_W = 300.0
 _CONNECTED = (2.0, 3.0)
-_LEAST_STEPS, _MOST_STEPS = 3, 6
-_AGREE, _ANSWERED, _ON_PHASE, _NOT_ON_PHASE = 0.15, (0.7, 1.3), 0.7, 0.25
+_ANSWERED, _ON_PHASE, _NOT_ON_PHASE = (0.7, 1.3), 0.7, 0.25
 _ALL = 3
 
 
@@ -59,7 +59,7 @@ async def ramp_charger(
     """
     levels: list[list[Sample]] = []
     steps: list[tuple[float, float, tuple[float, ...]]] = []
-    for number in range(_MOST_STEPS + 1):
+    for number in range(MOST_PAIRS + 1):
         limit_a = currents_a[number % 2]
         tell(f"the car may take {limit_a:g} A" if limit_a else "the car is paused")
         await mover.car(limit_a)
@@ -70,20 +70,21 @@ async def ramp_charger(
         settled = [one for one in taken if one.at_s - taken[0].at_s >= SETTLE_S]
         levels.append(settled)
         steps = [step for old, new in pairwise(levels) if (step := _step(home, device, old, new)) is not None]
-        if len(steps) >= _LEAST_STEPS and _apart([load / car for car, load, _ in steps]) <= _AGREE:
+        answers = [load / car for car, load, _ in steps]
+        if agree(answers) and _ANSWERED[0] <= median(answers) <= _ANSWERED[1]:
             break
     return _judge(home, device, steps)
 
 
 def _judge(home: Home, device: str, steps: list[tuple[float, float, tuple[float, ...]]]) -> Ramp:
-    if len(steps) < _LEAST_STEPS:
+    if len(steps) < LEAST_PAIRS:
         text = f"the car followed only {len(steps)} of the steps"
         return Ramp(findings=[_unsure(device, text, "charge a car that is not nearly full, and repeat it")])
     answers = [load / car for car, load, _ in steps]
     answer = median(answers)
     figures = {"answer": answer, "step_w": median(abs(car) for car, _, _ in steps), "repeated": float(len(steps))}
     text = f"of each watt of the charger the house's load shows {answer:.2f} ({len(steps)} steps)"
-    if _apart(answers) > _AGREE * max(1.0, abs(answer)):
+    if not agree(answers):
         return Ramp(findings=[_unsure(device, text, "the house's own load changed too much: repeat it")])
     if not _ANSWERED[0] <= answer <= _ANSWERED[1]:
         name = factor_name(1 / answer, 0.35) if answer else ""
@@ -140,11 +141,6 @@ def _phase_load(side: Sequence[Flows], number: int, phases: int) -> float:
     """Return a phase's median load; the inverter is taken to feed all phases alike, or nothing in between [W]."""
     values = [(one.phase_w[number] or 0.0) + (one.inverter_w or 0.0) / phases for one in side]
     return median(values) if values else 0.0
-
-
-def _apart(values: Sequence[float]) -> float:
-    middle = median(values)
-    return median(abs(one - middle) for one in values)
 
 
 def _unsure(device: str, text: str, remedy: str) -> Finding:

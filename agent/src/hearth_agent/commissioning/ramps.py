@@ -6,6 +6,7 @@ compared by their medians, and where the repetitions do not agree nothing is con
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from statistics import median
@@ -15,8 +16,8 @@ from hearth_agent.commissioning.findings import Finding, Result, factor_name
 from hearth_agent.control.flows import Flows
 
 LEAST_PAIRS, MOST_PAIRS = 3, 6
-_AGREE = 0.15
-"""How far apart the repetitions may be, as a share of the move (median deviation)."""
+_NEAR, _AGREE_SHARE = 0.25, 0.8
+"""So many of the repetitions must be so near to their median, as a share of the move."""
 _OBEYED = (0.6, 1.3)
 _ALIKE = 0.25
 _NOTHING, _SURE = 0.15, 0.2
@@ -52,10 +53,19 @@ def moves(levels: Sequence[Level]) -> list[Move]:
     return [_move(old, new) for old, new in pairwise(levels) if old.order_w != new.order_w]
 
 
-def settled(found: Sequence[Move]) -> bool:
-    """Tell whether the repetitions agree well enough to conclude something."""
-    ratios = _ratios(found, lambda move: move.grid_w, lambda move: move.ordered_w)
-    return len(ratios) >= LEAST_PAIRS and _apart(ratios) <= _AGREE * max(_WHOLE, abs(median(ratios)))
+def agree(values: Sequence[float]) -> bool:
+    """Tell whether repetitions agree well enough to conclude something."""
+    if len(values) < LEAST_PAIRS:
+        return False
+    middle = median(values)
+    near = sum(abs(one - middle) <= _NEAR * max(_WHOLE, abs(middle)) for one in values)
+    return near >= max(LEAST_PAIRS, math.ceil(_AGREE_SHARE * len(values)))
+
+
+def answered(found: Sequence[Move]) -> bool:
+    """Tell whether the grid meter surely answers as it should; anything else deserves every repetition."""
+    answer = [-one for one in _ratios(found, lambda move: move.grid_w, lambda move: move.ordered_w)]
+    return agree(answer) and _within(median(answer), _OBEYED)
 
 
 def judge_battery(device: str, grid: str, found: Sequence[Move]) -> Iterator[Finding]:
@@ -71,7 +81,7 @@ def judge_battery(device: str, grid: str, found: Sequence[Move]) -> Iterator[Fin
         f"of each watt ordered the battery shows {figures['battery']:.2f}, the inverter {figures['inverter']:.2f}, "
         f"and the grid meter answers with {-figures['grid']:.2f} ({len(found)} moves)"
     )
-    if _apart(answer) > _AGREE * max(_WHOLE, abs(figures["grid"])):
+    if not agree(answer):
         remedy = "the house's own load changed too much: repeat it in a quieter hour, or with more --power-w"
         yield _unsure(device, "ramp", said, remedy, figures)
         return
@@ -90,7 +100,7 @@ def judge_phases(device: str, grid: str, found: Sequence[Move], phases: int) -> 
     shares: list[float] = []
     for number in range(phases):
         each = [-one for one in _ratios(found, _phase(number), lambda move: move.inverter_w)]
-        if len(each) < LEAST_PAIRS or _apart(each) > _AGREE:
+        if not agree(each):
             text = f"L{number + 1} moved too unevenly to tell"
             return [], _unsure(device, "phases", text, "repeat it in a quieter hour", {})
         shares.append(median(each))
