@@ -19,7 +19,7 @@ LEAST_PAIRS, MOST_PAIRS = 3, 6
 _NEAR, _AGREE_SHARE = 0.25, 0.8
 """So many of the repetitions must be so near to their median, as a share of the move."""
 _OBEYED = (0.6, 1.3)
-_ALIKE = 0.25
+_ALIKE, _SLACK = 0.25, 0.35
 _NOTHING, _SURE = 0.15, 0.2
 _ON_PHASE = 0.7
 _WHOLE = 1.0
@@ -158,11 +158,16 @@ def _battery_fault(device: str, grid: str, seen: tuple[float, float, float], apa
         return device, _value_fault(device, "sign", "AC power", inverter)
     if abs(answer) < _NOTHING and not (apart <= _SURE * abs(answer) and factor_name(abs(answer))):
         return grid, f"{grid} does not see the battery: it must measure the whole home at the grid connection"
+    if answer > 0 and not factor_name(answer, _SLACK):
+        return (
+            "",
+            "the meter shows neither all of it nor a power of ten: repeat it in a quieter hour, with more --power-w",
+        )
     return grid, _value_fault(grid, "sign", "power", answer)
 
 
 def _value_fault(device: str, setting: str, what: str, ratio: float) -> str:
-    name = factor_name(abs(ratio), 0.35)
+    name = factor_name(abs(ratio), _SLACK)
     if ratio < 0 and not name:
         return f"set `{setting}: -1` on {device}"
     turned = f" and reversed (`{setting}: -1`)" if ratio < 0 else ""
