@@ -78,11 +78,8 @@ def check(config: Config) -> None:
     withdrawn = withdrawals(home)
     for device in home.settings.devices:
         profile = home.profiles[device.id]
-        why = (
-            f"control was withdrawn: {withdrawn[device.id].text}"
-            if device.id in withdrawn
-            else home.why_watched(device.id)
-        )
+        gone = withdrawn.get(device.id)
+        why = f"control was withdrawn, because {gone.text}" if gone else home.why_watched(device.id)
         steered = "controlled" if not why else f"watched: {why}" if device.controlled else "watched"
         typer.echo(f"  {device.id:<16} {profile.profile:<18} {device.host}:{device.port or profile.port}  {steered}")
     typer.echo(f"  hub              {home.broker or 'none: readings stay in the spool'}")

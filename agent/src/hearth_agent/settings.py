@@ -122,6 +122,13 @@ class Home(msgspec.Struct, frozen=True, kw_only=True):
         """Return where a device is reached."""
         return endpoint(self.device(device_id), self.profiles[device_id])
 
+    def phases_of(self, device_id: str) -> tuple[int, ...]:
+        """Return the home's phases on which a device's L1, L2, L3 lie, as set or as proved; empty when unknown."""
+        device = self.device(device_id)
+        if device.phase_rotation is not None:
+            return tuple(device.phase_rotation)
+        return tuple(device.proof.phases) if device.proof is not None else ()
+
     def controlled(self, device_id: str) -> bool:
         """Tell whether a device may be written: the file says so, and a proof that holds allows it."""
         return not self.why_watched(device_id)

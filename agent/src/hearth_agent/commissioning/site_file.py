@@ -20,7 +20,8 @@ from hearth_agent.settings import load_home
 from hearth_core.errors import ConfigError
 
 _WIDTH = 160
-_LIST = re.compile(r"^(?P<offset> *)- ", re.MULTILINE)
+_LIST = re.compile(r"^devices:[^\n]*\n(?:\s*#[^\n]*\n|\s*\n)*(?P<offset> *)- ", re.MULTILINE)
+_MAPPING = re.compile(r"^site:[^\n]*\n(?:\s*#[^\n]*\n|\s*\n)*(?P<indent> +)\w", re.MULTILINE)
 
 
 class DeviceChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,9 +73,10 @@ def with_changes(text: str, changes: Mapping[str, DeviceChange]) -> str:
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = _WIDTH
-    listed = _LIST.search(text)
+    # as the installer indents: lists inside lists follow the list of devices
+    listed, mapped = _LIST.search(text), _MAPPING.search(text)
     offset = len(listed["offset"]) if listed else 2
-    yaml.indent(mapping=2, sequence=offset + 2, offset=offset)
+    yaml.indent(mapping=len(mapped["indent"]) if mapped else 2, sequence=offset + 2, offset=offset)
     content = yaml.load(text)
     for device in content["devices"]:
         change = changes.get(device["id"])
