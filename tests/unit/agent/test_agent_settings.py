@@ -87,7 +87,7 @@ def test_a_mistake_names_field_and_remedy(tmp_path: Path, text: str, field: str,
     assert remedy in str(caught.value)
 
 
-@pytest.mark.parametrize("command", ["run", "check", "probe"])
+@pytest.mark.parametrize("command", ["run", "check", "probe", "commission"])
 def test_a_wrong_file_ends_every_command_with_code_2_and_nothing_started(
     command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
