@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import signal
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
+from importlib.resources import files
 from itertools import count
 from pathlib import Path
 
@@ -36,7 +38,7 @@ Phases = tuple[Phase, Phase, Phase]
 
 def write_config(folder: Path, running: RunningHouse, **settings: str) -> Path:
     """A home in watch mode, as an installer writes it; ``settings`` are added to a device's line."""
-    ports = running.ports
+    ports, pump = running.ports, settings.get("pump", "nibe-s-series")
     path = folder / "agent.yaml"
     path.write_text(
         textwrap.dedent(f"""
@@ -61,6 +63,7 @@ def write_config(folder: Path, running: RunningHouse, **settings: str) -> Path:
             port: {ports["inverter"]}   # forwarded
             {settings.get("inverter", "")}
           - {{id: charger, profile: go-e, host: 127.0.0.1, port: {ports["charger"]}{settings.get("charger", "")}}}
+          - {{id: heat-pump, profile: {pump}, host: 127.0.0.1, port: {ports["heat-pump"]}}}
         """)
     )
     return path
@@ -146,7 +149,8 @@ async def test_a_right_home_earns_control_and_keeps_its_comments(tmp_path: Path)
     assert charger is not None
     assert (inverter.phases, charger.phases, inverter.by) == ([1, 2, 3], [1], "Anna")
     assert [one.said_yes for one in charger.answers] == [True, True, True]
-    assert {one.check: one.result for one in inverter.checks}["ramp"] == "passed"
+    results = {one.check: one.result for one in inverter.checks}
+    assert (results["ramp"], results["phases"], results["state of charge"]) == ("passed",) * 3
     assert home.device("charger").keeps_orders_ok
     text = path.read_text()
     for comment in (
@@ -289,6 +293,20 @@ async def test_a_device_may_be_proved_and_only_watched(tmp_path: Path) -> None:
     assert not home.controlled("inverter")
 
 
+async def test_a_heat_pump_is_not_moved_and_needs_a_persons_word(tmp_path: Path) -> None:
+    profile = (files("hearth_agent.devices") / "profiles" / "nibe-s-series.yaml").read_text()
+    control = "heat_mode: {class: S, order: [{address: 9, value: mode}], safe: [{address: 9, value: 1}]}"
+    (tmp_path / "pump.yaml").write_text(f"{profile}\ncontrols:\n  {control}\n")
+    good, _, running, path = await commission(tmp_path, SUMMER, ("heat-pump",), pump="pump.yaml")
+    assert good
+    home = load_home(path)
+    assert home.controlled("heat-pump")
+    proof = home.device("heat-pump").proof
+    assert proof is not None
+    assert proof.method == "energy balance and a person's word"
+    assert running.servers["heat-pump"].written.writes == 0
+
+
 async def test_a_wrong_rotation_is_named(tmp_path: Path) -> None:
     setting = ", phase_rotation: [2, 3, 1]"
     good, screen, _, path = await commission(tmp_path, SUMMER, ("charger",), charger=setting)
@@ -342,3 +360,26 @@ async def test_the_command_commissions_a_home_that_lives(tmp_path: Path) -> None
         assert load_home(path).controlled("inverter")
         running.house.advance()
         assert running.house.storage.mode == 0
+
+
+async def test_a_commissioning_that_is_ended_gives_the_battery_back(tmp_path: Path) -> None:
+    conductor = ClockConductor(tmp_path / "clock", SUMMER)
+    async with running_house(conductor.clock, options=HouseOptions(soc_percent=50.0)) as running:
+        path = write_config(tmp_path, running)
+        conductor.set_speed(20.0)
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", "from hearth_agent.cli import main; main()", "commission", "--config", str(path)),
+            *("--device", "inverter", "--yes-to", "all", "--watch-s", "20"),
+            env={**os.environ, "HEARTH_CLOCK": f"file:{tmp_path / 'clock'}"},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+        )
+        async with asyncio.timeout(20):
+            while running.house.storage.mode != 3:  # noqa: ASYNC110  a register of a simulated device
+                await asyncio.sleep(0.02)
+        process.send_signal(signal.SIGTERM)
+        await asyncio.wait_for(process.wait(), 5.0)
+        assert process.returncode != 0
+        assert running.house.storage.mode == 0
+        assert running.house.storage.reversions == 0
+        assert "proof" not in path.read_text()

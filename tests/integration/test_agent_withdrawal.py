@@ -6,10 +6,13 @@ import asyncio
 import json
 from pathlib import Path
 
+import pytest
 from tests.integration.test_agent_commission import MiswiredHouse, each, turned
 from tests.integration.test_agent_process import SPEED, START, agent, keep_plan, until_mode, write_config
 
+from hearth_agent.commissioning.command import commission
 from hearth_core.clock import ClockConductor
+from hearth_core.errors import ConfigError
 from hearth_core.messages import Mode
 from hearth_sim.sdm630 import Sdm630
 from hearth_sim.testing import HouseOptions, running_house
@@ -36,5 +39,8 @@ async def test_a_meter_that_turns_round_takes_control_away_for_good(tmp_path: Pa
                 while running.servers["grid"].requests < seen + 20:  # noqa: ASYNC110  the count of a simulated device
                     await asyncio.sleep(0.05)
             assert process.returncode is None
+            # two masters would fight over the devices
+            with pytest.raises(ConfigError, match="stop it first"):
+                commission(config, ["inverter"], ["all"], "Anna", 20.0, None)
         assert running.house.storage.mode == 0
         assert running.servers["inverter"].written.writes <= writes + 1  # its safe state at the start, at most

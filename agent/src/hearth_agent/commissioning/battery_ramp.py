@@ -14,6 +14,7 @@ from hearth_agent.commissioning.ramps import (
     Move,
     answered,
     judge_battery,
+    judge_charge,
     judge_phases,
     moves,
 )
@@ -99,7 +100,9 @@ async def ramp_battery(
         against = [on_phases] if on_phases is not None and on_phases.result is Result.FAILED else []
         return Ramp(findings=[*against, *findings] if _is_partial(on_phases) else findings)
     phases, on_phases = judge_phases(device, grid, found, home.settings.site.limits.phases)
-    return Ramp(findings=[*findings, *([on_phases] if on_phases else [])], phases=phases)
+    battery = home.settings.site.battery
+    charge = [judge_charge(device, levels, battery.capacity_wh)] if battery else []
+    return Ramp(findings=[*findings, *charge, *([on_phases] if on_phases else [])], phases=phases)
 
 
 async def _level(home: Home, mover: Mover, sampler: Sampler, order_w: float) -> tuple[list[Flows], str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import getpass
 import logging
+import signal
 import sqlite3
 import sys
 from collections.abc import Mapping, Sequence
@@ -89,9 +90,15 @@ def commission(
     except StuckError as error:
         console.print(f"[red]{escape(str(error))}[/]")
         return False
+    except asyncio.CancelledError:
+        console.print("Ended before it was done: nothing was written.")
+        return False
 
 
 async def _run(course: Course, devices: Mapping[str, Device], config: Path) -> bool:
+    """Run the course; SIGTERM ends it as Ctrl-C does, with every device back in its own mode."""
+    if (task := asyncio.current_task()) is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     try:
         return await course.run(config)
     finally:

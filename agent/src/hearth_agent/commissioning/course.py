@@ -26,8 +26,7 @@ from hearth_agent.settings import Home
 from hearth_core.clock import Clock, now
 from hearth_core.points import DeviceKind
 
-METHOD = "energy balance and ramp tests"
-_RAMPED = (ControlKind.BATTERY_INTERVAL, ControlKind.EV_CURRENT)
+_MOVED, _LOOKED_AT = "energy balance and ramp test", "energy balance and a person's word"
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -189,11 +188,11 @@ class Course:
 
     def _proof(self, device: str, findings: Sequence[Finding]) -> Proof:
         profile = self._home.profiles[device]
-        ramp = self._ramps.get(device)
+        ramp, grid = self._ramps.get(device), self._roles.grid if self._roles else ""
         return Proof(
             date=now(self._clock).replace(microsecond=0),
             by=self._options.by,
-            method=METHOD,
+            method=_MOVED if ramp or (device == grid and self._ramps) else _LOOKED_AT,
             profile=profile.profile,
             profile_sha256=profile_sha256(profile),
             endpoint=self._home.endpoint(device),

@@ -22,6 +22,7 @@ _OBEYED = (0.6, 1.3)
 _ALIKE, _SLACK = 0.25, 0.35
 _NOTHING, _SURE = 0.15, 0.2
 _ON_PHASE = 0.7
+_OPPOSITE_PERCENT = 0.2
 _WHOLE = 1.0
 
 
@@ -93,6 +94,27 @@ def judge_battery(device: str, grid: str, found: Sequence[Move]) -> Iterator[Fin
     result = Result.FAILED if device_at_fault else Result.INCONCLUSIVE
     at = device_at_fault or device
     yield Finding(device=at, check="ramp", result=result, text=said, remedy=remedy, needed=True, figures=figures)
+
+
+def judge_charge(device: str, levels: Sequence[Level], capacity_wh: float) -> Finding:
+    """Return whether the state of charge moved as the battery was ordered, where a test so short can show it."""
+    moved, expected = 0.0, 0.0
+    for level in levels:
+        known = [one for one in level.looks if one.soc_percent is not None]
+        if len(known) < 2:
+            continue
+        hours = (known[-1].at_s - known[0].at_s) / 3600
+        direction = -1.0 if level.order_w > 0 else 1.0
+        moved += direction * ((known[-1].soc_percent or 0.0) - (known[0].soc_percent or 0.0))
+        expected += abs(level.order_w) * hours / capacity_wh * 100
+    figures = {"moved_percent": moved, "expected_percent": expected}
+    text = f"the charge moved by {moved:+.2f} % in the ordered direction, {expected:.2f} % were ordered"
+    check, result, remedy = "state of charge", Result.INCONCLUSIVE, "the test is too short for it; the agent watches it"
+    if moved >= expected / 3 and moved > 0:
+        result, remedy = Result.PASSED, ""
+    elif moved <= -_OPPOSITE_PERCENT and moved <= -expected / 2:
+        result, remedy = Result.FAILED, f"{device} charges when it is told to discharge, or its charge is read wrongly"
+    return Finding(device=device, check=check, result=result, text=text, remedy=remedy, figures=figures)
 
 
 def judge_phases(device: str, grid: str, found: Sequence[Move], phases: int) -> tuple[list[int], Finding | None]:
