@@ -50,9 +50,19 @@ async def ramp_charger(
     mover: Mover,
     sampler: Sampler,
     currents_a: tuple[float, float],
-    tell: Callable[[str], None],
+    fed: tuple[int, ...],
+    tell: Tell,
 ) -> Ramp:
     """Step the car's current until the answers agree.
+
+    Args:
+        home: Settings.
+        device: The charger.
+        mover: Holds its control.
+        sampler: Reads all devices.
+        currents_a: The two levels [A].
+        fed: Phases on which inverter and battery deliver, in equal parts.
+        tell: Gets a line of progress.
 
     Raises:
         DisobedientError: The charger does not take an order.
@@ -69,7 +79,7 @@ async def ramp_charger(
             taken.append(sample)
         settled = [one for one in taken if one.at_s - taken[0].at_s >= SETTLE_S]
         levels.append(settled)
-        steps = [step for old, new in pairwise(levels) if (step := _step(home, device, old, new)) is not None]
+        steps = [step for old, new in pairwise(levels) if (step := _step(home, device, old, new, fed)) is not None]
         answers = [load / car for car, load, _ in steps]
         if agree(answers) and _ANSWERED[0] <= median(answers) <= _ANSWERED[1]:
             break
@@ -121,7 +131,7 @@ def _rotation(
 
 
 def _step(
-    home: Home, device: str, old: Sequence[Sample], new: Sequence[Sample]
+    home: Home, device: str, old: Sequence[Sample], new: Sequence[Sample], fed: tuple[int, ...]
 ) -> tuple[float, float, tuple[float, ...]] | None:
     """Return the change of the charger's power, of the load without the other consumers, and of each phase's load."""
     car = [column(one, device, "power_w") for one in (old, new)]
@@ -132,14 +142,15 @@ def _step(
     loads = [[one.load_w - one.consumers_w for one in side if one.load_w is not None] for side in flows]
     if abs(car_w) < _LEAST_W or not all(loads):
         return None
-    phases = range(home.settings.site.limits.phases)
-    each = tuple(_phase_load(flows[1], n, len(phases)) - _phase_load(flows[0], n, len(phases)) for n in phases)
+    phases = range(1, home.settings.site.limits.phases + 1)
+    each = tuple(_phase_load(flows[1], n, fed) - _phase_load(flows[0], n, fed) for n in phases)
     return car_w, median(loads[1]) - median(loads[0]) + car_w, each
 
 
-def _phase_load(side: Sequence[Flows], number: int, phases: int) -> float:
-    """Return a phase's median load; the inverter is taken to feed all phases alike, or nothing in between [W]."""
-    values = [(one.phase_w[number] or 0.0) + (one.inverter_w or 0.0) / phases for one in side]
+def _phase_load(side: Sequence[Flows], line: int, fed: tuple[int, ...]) -> float:
+    """Return the median load of a phase (from 1) [W]."""
+    share = 1.0 / len(fed) if line in fed else 0.0
+    values = [(one.phase_w[line - 1] or 0.0) + (one.inverter_w or 0.0) * share for one in side]
     return median(values) if values else 0.0
 
 

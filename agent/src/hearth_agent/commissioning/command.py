@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import getpass
 import logging
+import os
 import signal
 import sqlite3
 import sys
@@ -75,6 +76,8 @@ def commission(
     chosen = devices or provable(home)
     _check_names(home, config, devices, yes_to)
     _check_alone(home)
+    if not os.access(config.resolve().parent, os.W_OK):
+        raise ConfigError(str(config), "the file", str(config), "Its folder must be writable for the proof.")
     logging.basicConfig(level=logging.ERROR)
     clock = clock_from_environment()
     prompt = typer.confirm if sys.stdin.isatty() else None

@@ -54,7 +54,7 @@ def check_balance(bounds: Bounds, roles: Roles, looks: Sequence[Flows]) -> Itera
     pieces = tuple(mean_of(complete[i : i + _PIECE]) for i in range(0, len(complete), _PIECE))
     if not pieces:
         text = "grid meter and inverters were never read at the same time"
-        yield _finding(roles.grid, Result.INCONCLUSIVE, text, "see `hearth-agent probe`")
+        yield _finding(roles.grid, Result.INCONCLUSIVE, text, "see `hearth-agent probe`; repeat it by day if PV sleeps")
         return
     seen = contradictions(bounds, pieces)
     if not seen:

@@ -102,6 +102,7 @@ class Course:
         self._screen.say(f"Watching all devices for {self._options.watch_s:.0f} s; nothing is written.")
         async for _ in self._sampler.during(self._options.watch_s):
             self._screen.watch(min(1.0, len(self._sampler.taken) * EVERY_S / self._options.watch_s))
+        self._screen.watch(1.0)
 
     def _judge(self) -> list[Finding]:
         """Judge everything that was seen so far."""
@@ -153,7 +154,15 @@ class Course:
         if not self._asker.ask(device, "ramp", question):
             return _not_tried(device, "nobody said yes to the test", "run it again and say yes")
         async with moved(self._devices[device], ControlKind.EV_CURRENT, self._clock, self._events) as mover:
-            return await ramp_charger(self._home, device, mover, self._sampler, (low_a, high_a), self._screen.say)
+            fed = self._fed_phases()
+            return await ramp_charger(self._home, device, mover, self._sampler, (low_a, high_a), fed, self._screen.say)
+
+    def _fed_phases(self) -> tuple[int, ...]:
+        """Return the phases on which the battery answers while the car steps; all when that was not found."""
+        store = self._roles.store if self._roles else None
+        ramp = self._ramps.get(store) if store else None
+        found = tuple(ramp.phases) if ramp else self._home.phases_of(store) if store else ()
+        return found or tuple(range(1, self._home.settings.site.limits.phases + 1))
 
     # --- what comes of it
 

@@ -52,7 +52,7 @@ def write_proofs(path: Path, changes: Mapping[str, DeviceChange], at: datetime) 
     beside = path.with_name(f".{path.name}.new")
     try:
         beside.touch(mode=0o600)
-        shutil.copymode(path, beside)
+        _copy_owner(path, beside)
         with beside.open("w", encoding="utf-8") as file:
             file.write(with_changes(text, changes))
             file.flush()
@@ -66,6 +66,14 @@ def write_proofs(path: Path, changes: Mapping[str, DeviceChange], at: datetime) 
     finally:
         beside.unlink(missing_ok=True)
     return backup
+
+
+def _copy_owner(path: Path, beside: Path) -> None:
+    """Give the new file mode and owner of the old one: the agent's own user must still be able to read it."""
+    shutil.copymode(path, beside)
+    owner = path.stat()
+    if os.geteuid() == 0:
+        os.chown(beside, owner.st_uid, owner.st_gid)
 
 
 def with_changes(text: str, changes: Mapping[str, DeviceChange]) -> str:
