@@ -165,10 +165,10 @@ def _endpoint(device: DeviceSettings, profile: Profile, field: str, source: str)
         remedy = f"That needs {instead}; behind a gateway, set transport to what the gateway speaks."
         raise ConfigError(source, f"{field}.transport", ", ".join(wanted), remedy)
     if path is None:
-        # most gateways translate; one that only passes bytes on has to be told
-        transport = Transport.TCP if Transport.TCP in fitting else fitting[0]
+        # at a host, Modbus TCP is the usual thing, also where a line is the device's own
+        fitting.sort(key=lambda one: one is not Transport.TCP)
         port = profile.port if device.port is None else device.port
-        return Endpoint(transport, host=device.host or "", port=port)
+        return Endpoint(fitting[0], host=device.host or "", port=port)
     changed = {name: value for name, value in msgspec.structs.asdict(device.line).items() if value is not None}
     return Endpoint(fitting[0], path=path, line=msgspec.structs.replace(profile.serial, **changed))
 
