@@ -47,10 +47,12 @@ lock: $(VENV)/.ready ## resolve the requirements anew
 	$(LOCK) core/pyproject.toml models/pyproject.toml agent/pyproject.toml --extra serve -o requirements/agent.txt
 	$(LOCK) core/pyproject.toml models/pyproject.toml hub/pyproject.toml --extra serve --extra plan --extra train -o requirements/hub.txt
 
-schemas: $(VENV)/.ready ## write the JSON Schema of every message, of planning problems and of tariffs, to docs
+schemas: $(VENV)/.ready ## write the JSON Schema of every message, of planning problems, tariffs and device profiles, and the table of these, to docs
 	$(BIN)/python -m hearth_core docs/schemas
 	$(BIN)/hearth-models schema > docs/planning.schema.json
 	$(BIN)/hearth-models schema tariff > docs/tariff.schema.json
+	$(BIN)/hearth-agent profile schema > docs/profile.schema.json
+	$(BIN)/hearth-agent profile page > docs/device-profiles.md
 
 faults: setup ## every fault at full length (39 minutes in two lanes: ARGS="--lanes 2"); writes the table in docs/reliability.md
 	$(BIN)/python tests/faults/run.py --table docs/reliability.md $(ARGS)
