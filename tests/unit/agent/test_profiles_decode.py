@@ -133,6 +133,15 @@ def test_a_device_is_taken_for_what_it_is_and_for_nothing_else(recording: str) -
     assert found <= related
 
 
+def test_what_a_wrong_device_answered_is_told() -> None:
+    link = ImageLink(recorded("carlo-gavazzi-em24"))
+    with pytest.raises(DeviceLayoutError, match=r"its register 11 \(function 4\) holds 0047"):
+        asyncio.run(check_identity(shipped_profile("carlo-gavazzi-em340"), link, None, {}))
+    link, chain = ImageLink(recorded("fronius-gen24")), chain_of("fronius-gen24")
+    with pytest.raises(DeviceLayoutError, match="it is of Fronius and has the models 1, 103, 120,"):
+        asyncio.run(check_identity(shipped_profile("solaredge-inverter"), link, chain, {"manufacturer": "Fronius"}))
+
+
 def variables_of(kind: ControlKind, case: Case | None, lease_s: float | None) -> list[Variables]:
     """Return orders a controller could give."""
     lease = {"lease_s": lease_s or 0.0}
