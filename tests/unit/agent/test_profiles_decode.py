@@ -92,7 +92,7 @@ def chain_for(profile: Profile, name: str) -> Chain | None:
 
 def decode(profile: Profile, name: str) -> dict[str, float]:
     limits = (profile.max_registers, profile.max_gap)
-    plan = ReadPlan(lay_out(profile, chain_for(profile, name)), *limits, one_value=profile.one_value_per_request)
+    plan = ReadPlan(lay_out(profile, chain_for(profile, name)), *limits, alone=profile.one_value_per_request)
     link = ImageLink(recorded(name))
 
     async def answers() -> list[list[int] | None]:
