@@ -49,7 +49,7 @@ class FastClock(RealClock):
 
 def target(running: Served, profile: str, id_: str = "one") -> Target:
     hurried = msgspec.structs.replace(shipped_profile(profile), min_gap_s=0.0, connect_delay_s=0.0)
-    return Target(id_, hurried, Bus(tcp(running.host, running.port)), running.device.unit)
+    return Target(id_, hurried, hurried, Bus(tcp(running.host, running.port)), running.device.unit)
 
 
 def hurried(searches: Sequence[Search]) -> list[Search]:
@@ -114,6 +114,23 @@ async def test_discover_asks_a_silent_host_little_and_a_silent_unit_not_again() 
         (result,) = await search_all([search], 0.1, lambda _: None, gap_s=0.0)
         assert result.found == []
         assert running.server.requests <= 4
+
+
+async def test_a_device_that_hangs_up_on_a_foreign_unit_is_found_on_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with served(devices_of("go-e", unit=2)) as running:
+        answer = running.server.answer
+
+        def hang_up(unit: int, pdu: bytes) -> bytes | None:
+            if unit == 2:
+                return answer(unit, pdu)
+            running.server.drop_connections()
+            return None
+
+        monkeypatch.setattr(running.server, "answer", hang_up)
+        (search,) = hurried(plan([f"127.0.0.1:{running.port}"], None, "1-3", Transport.TCP))
+        (result,) = await search_all([search], 1.0, lambda _: None, gap_s=0.0)
+        assert [one.unit for one in result.found] == [2]
+        assert result.trouble == ""
 
 
 async def test_a_device_that_answers_on_every_unit_is_named_once(homes_devices: dict[str, Served]) -> None:

@@ -13,7 +13,7 @@ from hearth_agent.commands.polite_link import PoliteLink
 from hearth_agent.commands.survey import Survey, read_points
 from hearth_agent.devices.bus import Bus, Manners
 from hearth_agent.devices.discovery import read_common, walk_chain
-from hearth_agent.devices.errors import DeviceError, DeviceLayoutError, DeviceTimeoutError
+from hearth_agent.devices.errors import DeviceError, DeviceLayoutError
 from hearth_agent.devices.identity import holds, span, sunspec_holds
 from hearth_agent.devices.layout import Chain
 from hearth_agent.devices.packing import Span
@@ -107,7 +107,7 @@ async def identify(
     """Find out what a unit id is; None when nothing answers.
 
     Args:
-        bus: The wire; nobody else uses it meanwhile.
+        bus: The wire, not open yet; nobody else uses it meanwhile.
         unit: The unit id.
         profiles: What it may be.
         timeout_s: How long an answer may take [s].
@@ -134,7 +134,7 @@ async def _answers(link: PoliteLink, profiles: Iterable[Profile]) -> bool:
     for question in dict.fromkeys((first, _MARKER)):
         try:
             await link.ask(question)
-        except DeviceTimeoutError:
+        except DeviceError:
             continue
         return True
     return False
