@@ -33,7 +33,7 @@ FAMILIES = [
     {"givenergy-hybrid", "givenergy-meter"},
     {"givenergy-aio", "givenergy-meter"},
     {"givenergy-3p", "givenergy-3p-meter"},
-    {"goodwe-et", "goodwe-et-meter"},
+    {"goodwe-et", "goodwe-et-2-batteries", "goodwe-et-meter"},
     {"huawei-sun2000", "huawei-sun2000-limits", "huawei-sun2000-meter"},
     {"sungrow-sh", "sungrow-sh-meter"},
     {"foxess-h3", "foxess-h3-meter"},
