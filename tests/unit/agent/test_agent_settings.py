@@ -79,6 +79,17 @@ def test_devices_at_one_address_or_on_one_line_share_an_endpoint(tmp_path: Path)
     assert faster.endpoints["grid"].described == "rtu, 19200 baud 8E1"
 
 
+def test_a_meter_for_serial_lines_at_a_host_is_behind_a_gateway_that_translates(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(
+        "profile: mine\nkind: grid_meter\nmanufacturer: M\nmodel: M\nsource: bench\n"
+        "transports: [rtu, rtu_over_tcp, tcp]\npoints: {power_w: {address: 1}}\n"
+    )
+    text = GOOD.replace("eastron-sdm630", "mine.yaml")
+    assert load_home(write(tmp_path, text)).endpoints["grid"].described == "tcp"
+    told = text.replace("127.0.0.1}", "127.0.0.1, transport: rtu_over_tcp}", 1)
+    assert load_home(write(tmp_path, told)).endpoints["grid"].described == "rtu_over_tcp"
+
+
 MISTAKES = [
     (GOOD.replace(METER, METER.replace(", host: 127.0.0.1", "")), "devices[0].host", "either host or serial"),
     (GOOD.replace(METER, ON_A_LINE + ", host: 127.0.0.1}"), "devices[0].host", "not both"),
