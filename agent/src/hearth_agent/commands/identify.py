@@ -57,10 +57,11 @@ class Candidate:
         return self.plausible / len(self.profile.points)
 
     @property
-    def rank(self) -> tuple[int, float, int, int]:
-        """Order of candidates; the highest fits best: more of the vocabulary, with fewer extras."""
+    def rank(self) -> tuple[int, float, int, int, int]:
+        """Order of candidates; the highest fits best: more of the vocabulary, fewer extras, more registers behind."""
         extras = sum(name.startswith(EXTRA_PREFIX) for name in self.profile.points)
-        return self.confidence, round(self.share, 1), self.plausible - extras, -extras
+        sources = sum(len(point.places) for point in self.survey.points)
+        return self.confidence, round(self.share, 1), self.plausible - extras, -extras, sources
 
     def is_same_device(self, other: Candidate) -> bool:
         """Tell whether a device answers on two unit ids: one serial number, or the same counters."""
