@@ -35,6 +35,7 @@ from hearth_agent.spool.store import SpoolStore
 from hearth_core.clock import ManualClock, RealClock
 from hearth_core.errors import ConfigError
 from hearth_core.messages import EventLevel
+from hearth_sim.framing import Framing
 from hearth_sim.recordings import load, names, parse
 from hearth_sim.serving_recordings import Served, devices_of, served, served_serially
 from hearth_sim.testing import Answer
@@ -166,6 +167,14 @@ async def test_every_device_that_ships_is_known_by_its_answers(name: str) -> Non
         assert name in fitting
         if name not in SAME_REGISTERS:
             assert name in {one.profile.profile for one in chosen}
+
+
+async def test_discover_says_what_a_transparent_serial_server_speaks() -> None:
+    async with served(devices_of("sdm630", unit=4), framing=Framing.RTU) as running:
+        searches = hurried(plan([f"127.0.0.1:{running.port}"], None, "3-4", Transport.RTU_OVER_TCP))
+        ((_, section),) = sections(await search_all(searches, 0.2, lambda _: None, gap_s=0.0))
+        assert section["profile"] == "eastron-sdm630"
+        assert (section["transport"], section["unit"]) == ("rtu_over_tcp", 4)
 
 
 async def test_discover_searches_a_serial_line_with_the_settings_profiles_name() -> None:
