@@ -6,7 +6,6 @@ import asyncio
 from functools import cache
 
 import pytest
-from tests.unit.agent.recording_images import Recording, load, names
 
 from hearth_agent.devices.catalogue import shipped_names, shipped_profile
 from hearth_agent.devices.controls import Case, ControlKind, cases_of, writes_of
@@ -17,6 +16,8 @@ from hearth_agent.devices.layout import Chain, lay_out
 from hearth_agent.devices.profile import Profile, Protocol, Write
 from hearth_agent.devices.readplan import ReadPlan
 from hearth_agent.devices.writing import Encoded, Variables, join, prepare
+from hearth_sim.recording_values import REGISTERS
+from hearth_sim.recordings import Recording, load, names
 
 # recordings that show another side of a device a profile already has one of
 VARIANTS = {"sunspec-meter-float": "sunspec-meter"}
@@ -202,7 +203,7 @@ def test_an_order_can_be_said_and_touches_only_what_the_maker_lets_be_written(na
     writable = {
         (one.fc == 1, address)
         for one in recording.file.writable
-        for address in range(one.address, one.address + one.count)
+        for address in range(one.address, one.address + max(one.count, REGISTERS[one.type]))
     }
     lists: list[tuple[list[Write], Variables]] = [(control.safe, {})]
     cases: list[Case | None] = [*sorted(cases_of(kind, control))] or [None]
