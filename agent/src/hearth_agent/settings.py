@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from hearth_agent.devices.catalogue import read_profile, shipped_names, shipped_profile
 from hearth_agent.devices.profile import ControlKind, Profile
+from hearth_agent.grid.sources import GridSource, problems
 from hearth_core.broker import BrokerAddress, parse_broker_url
 from hearth_core.config import parse_yaml
 from hearth_core.errors import ConfigError
@@ -58,6 +59,7 @@ class AgentSettings(_Section, frozen=True, kw_only=True):
     site: Site
     devices: Annotated[list[DeviceSettings], Meta(min_length=1)]
     hub: HubSettings | None = None
+    grid_limits: list[GridSource] = []
     poll_s: Annotated[float, Meta(ge=1, le=30)] = 10.0
     control_s: Annotated[float, Meta(ge=0.5, le=30)] = 1.0
     flush_s: Annotated[float, Meta(ge=1, le=300)] = 10.0
@@ -101,6 +103,8 @@ def load_home(path: Path) -> Home:
         same = [device.id for device in settings.devices if profiles[device.id].kind is kind]
         if len(same) > 1:
             raise ConfigError(source, "devices", same, f"One {kind} per home can be balanced; remove the others.")
+    for field, value, remedy in problems(settings.grid_limits, {id_: [*one.points] for id_, one in profiles.items()}):
+        raise ConfigError(source, f"grid_limits{field}", value, remedy)
     broker, key = _hub(settings, source)
     data_dir = path.parent / settings.data_dir
     return Home(settings=settings, data_dir=data_dir, profiles=profiles, broker=broker, public_key=key)

@@ -325,7 +325,10 @@ class Plan(_Message, frozen=True, kw_only=True):
 
 
 class Override(_Message, frozen=True, kw_only=True):
-    """The owner's own wish for one device; travels signed at ``override``, beats every plan and ends by itself."""
+    """The owner's own wish for one device; travels signed at ``override/<device>``, beats every plan, ends by itself.
+
+    One that asks for nothing takes back those before it.
+    """
 
     home: Name
     version: Sequence
@@ -348,7 +351,7 @@ class Side(StrEnum):
 
 
 class GridLimit(_Message, frozen=True, kw_only=True):
-    """An order of the grid operator (such as § 14a EnWG); travels signed at ``grid-limit``. It can only narrow."""
+    """An order of the grid operator (such as § 14a EnWG); travels signed at ``grid-limit/<side>``, can only narrow."""
 
     home: Name
     version: Sequence

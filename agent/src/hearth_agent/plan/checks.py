@@ -14,6 +14,7 @@ FUTURE_MS = 5 * 60 * 1000
 _MOST_W = 1e6
 _MOST_EUR_PER_KWH = 1e3
 _MOST_EUR = 1e6
+_MOST_KWH = 1e9
 
 
 class PlanRefusedError(PermanentError):
@@ -73,6 +74,12 @@ def _numbers(plan: Plan) -> Iterator[tuple[str, float, float]]:
         yield f"slots[{index}].soc_percent", slot.soc_percent, 200.0
         if slot.power_w < 0:
             yield f"slots[{index}].power_w", math.nan, 0.0
+    if plan.market is not None:
+        for index, price in enumerate(plan.market.eur_per_kwh):
+            yield f"market.eur_per_kwh[{index}]", price or 0.0, _MOST_EUR_PER_KWH
+    if plan.consumed is not None:
+        for name in plan.consumed.__struct_fields__:
+            yield f"consumed.{name}", getattr(plan.consumed, name), _MOST_KWH
     if plan.stored_value is not None:
         for step, values in enumerate(plan.stored_value.value_eur):
             for value in values:

@@ -83,9 +83,7 @@ async def _known_prices(connection: Connection, zone: str, start_s: float) -> Kn
     """Return the prices of the last week and those that lie ahead."""
     before = PRICE_DAYS * _DAY_AHEAD_STEPS
     first_s = start_s - before * STEP_S
-    return KnownPrices(
-        first_s, await day_ahead(connection, zone, instant_s(first_s), before + HORIZON_STEPS, STEP_S)
-    )
+    return KnownPrices(first_s, await day_ahead(connection, zone, instant_s(first_s), before + HORIZON_STEPS, STEP_S))
 
 
 async def _charge(connection: Connection, home: Home) -> float | None:

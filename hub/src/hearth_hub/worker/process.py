@@ -30,10 +30,11 @@ from hearth_hub.savings import service as savings
 from hearth_hub.timing import instant_s
 from hearth_hub.worker import training
 from hearth_hub.worker.pace import Budget, Pace
-from hearth_hub.worker.planning import STEP_S, plan_home
+from hearth_hub.worker.planning import plan_home
 from hearth_hub.worker.publisher import Publisher
 from hearth_hub.worker.repository import MOST_DUE, Entry, due, homes_with_site
 from hearth_hub.worker.retention import Retention
+from hearth_models.planning.outlook import STEP_S
 
 logger = logging.getLogger(__name__)
 
