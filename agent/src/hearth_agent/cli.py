@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from hearth_agent.app import make_devices, run_agent
+from hearth_agent.commands import override
 from hearth_agent.devices.catalogue import read_profile, shipped_names, shipped_profile
 from hearth_agent.devices.device import Device
 from hearth_agent.devices.profile import Profile
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 profile_app = typer.Typer(no_args_is_help=True, help="Work with device profiles.")
 app.add_typer(profile_app, name="profile")
+app.add_typer(override.app, name="override")
 
 Config = Annotated[Path, typer.Option("--config", "-c", help="The home's agent.yaml.", show_default=False)]
 
