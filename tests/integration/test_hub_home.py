@@ -466,6 +466,11 @@ async def test_a_home_is_planned_for_each_quarter_hour_and_the_plan_is_signed(
         assert first.issued_ms == round(NOW_S * 1000)
         assert first.slots[0].import_eur_per_kwh == pytest.approx((0.25 + 0.1) * 1.2)
         assert 500 < first.slots[0].load_w < 700
+        # with it a home plans for itself when this hub is gone
+        assert first.market is not None
+        assert (first.market.start_ms, first.market.step_s) == (round((START.timestamp() - 2 * 86_400) * 1000), 3600)
+        known_h = (2 + DAYS + 1) * 24 - 2  # the days before, those lived, and today until midnight in Brussels
+        assert first.market.eur_per_kwh == [0.05 if hour % 24 < 6 else 0.25 for hour in range(known_h)]
         with pytest.raises(SignatureError):
             unseal(sealed, Ed25519PrivateKey.generate().public_key(), Plan)
         forged = sealed.replace(b'\\"version\\":', b'\\"version\\":1', 1)

@@ -22,12 +22,16 @@ from hearth_agent.plan.prices import PriceMemory
 from hearth_agent.plan.store import PlanStore
 from hearth_agent.plan.worker import PlanRequest
 from hearth_core.clock import ManualClock
-from hearth_core.messages import Consumed, MarketPrices, Mode, Plan, Slot
+from hearth_core.messages import MAX_PLAN_BYTES, Consumed, MarketPrices, Mode, Plan, Slot
 from hearth_core.signing import seal
 from hearth_core.site import BatteryFacts, Limits, Site
 from hearth_core.tariff import ExportKind, ImportKind, NetMetering, Tariff, Tier
+from hearth_models.battery import Battery
+from hearth_models.forecasting import Quantiles
 from hearth_models.planning.cached import pack_prices, so_far_at
-from hearth_models.planning.outlook import STEP_S, KnownPrices
+from hearth_models.planning.inputs import PlanInputs
+from hearth_models.planning.outlook import PRICE_DAYS, STEP_S, KnownPrices
+from hearth_models.planning.plan import make_plan
 from hearth_models.tariffs import SoFar
 
 KEY = Ed25519PrivateKey.generate()
@@ -199,6 +203,25 @@ def test_prices_travel_in_the_markets_own_step() -> None:
     assert packed is not None
     assert (packed.step_s, packed.start_ms, len(packed.eur_per_kwh)) == (900, NOW_MS + 3 * 900_000, len(quarters))
     assert pack_prices(KnownPrices(NOW_S, np.full(5, np.nan))) is None
+
+
+def test_the_largest_plan_with_its_prices_still_passes_the_door(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    prices = np.round(rng.normal(-0.05, 0.2, (PRICE_DAYS + 2) * 96), 5)
+    load_w = np.abs(rng.normal(500, 300, 192))
+    forecast = Quantiles(NOW_S, STEP_S, load_w * 0.5, load_w, load_w * 1.6)
+    inputs = PlanInputs(
+        start_s=NOW_S, step_s=STEP_S, import_eur_per_kwh=prices[-192:] + 0.2, export_eur_per_kwh=prices[-192:],
+        load=forecast, pv=forecast, battery=Battery.from_facts(SITE.battery) if SITE.battery else None,
+        soc_percent=50.0, limits=SITE.limits,
+    )  # fmt: skip
+    market = pack_prices(KnownPrices(NOW_S - PRICE_DAYS * 86_400, prices))
+    assert market is not None
+    assert len(market.eur_per_kwh) == len(prices)
+    made = msgspec.structs.replace(make_plan(inputs, "anna", 7, NOW_MS, SITE.timezone), market=market)
+    sealed = seal(made, KEY)
+    assert MAX_PLAN_BYTES * 0.8 < len(sealed) <= MAX_PLAN_BYTES
+    assert Agent(tmp_path).store.offer(sealed)
 
 
 def test_a_broken_line_of_kept_prices_spoils_no_other(tmp_path: Path) -> None:
