@@ -25,6 +25,7 @@ def recorded(*, has_roof: bool) -> Recording:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize(("has_roof", "silent_from"), [(True, "2016-04-11T22:00:00Z"), (False, "2016-04-11T22:00:00Z")])
 def test_three_days_without_the_hub_lose_less_than_three_percent(
     has_roof: bool, silent_from: str, tmp_path: Path

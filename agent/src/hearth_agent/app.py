@@ -162,14 +162,18 @@ class Agent:
             last_seq=self.spool.last_seq,
             tallies=await self.spool.tallies(),
             mode=self.controller.mode,
-            reason=self.home_planner.explained(self.controller.reason),
+            reason=self._reason(),
             plan_version=self.plans.version,
             lag_s=round(max(self.controller.lag_s, *(poller.late_s for poller in self.pollers.values())), 3),
         )
 
+    def _reason(self) -> str:
+        reason, limits = self.home_planner.explained(self.controller.reason), self.grid_limits.why()
+        return f"{reason}; grid operator: {limits}" if limits else reason
+
     def mood(self) -> str:
-        """Return a text that changes when mode or plan change."""
-        return f"{self.controller.mode} {self.plans.version}"
+        """Return a text that changes when mode, plan or the grid operator's limits change."""
+        return f"{self.controller.mode} {self.plans.version} {self.grid_limits.why()}"
 
     def _publish_forecast(self, forecast: Forecast) -> None:
         self._outbox.put(topics.FORECAST, encode(forecast))

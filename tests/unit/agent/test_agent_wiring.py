@@ -56,9 +56,14 @@ async def test_overrides_and_grid_limits_are_looked_at_with_each_step(tmp_path: 
     agent.controller.tick()
     assert agent.controller.overrides == {"inverter": wish}
     assert agent.controller.caps == GridCaps(import_w=4200)
+    assert (await agent.status(AgentState.ONLINE)).reason.endswith(
+        "; grid operator: import at most 4200 W (mqtt-import)"
+    )
+    told = agent.mood()
     clock.now_s += 1801
     agent.controller.tick()
     assert agent.controller.caps == GridCaps()
+    assert agent.mood() != told, "the status is repeated at once"
     clock.now_s += 1800
     agent.controller.tick()
     assert agent.controller.overrides == {}
