@@ -111,8 +111,11 @@ def test_a_replay_is_refused_also_after_a_restart(tmp_path: Path) -> None:
     assert house.limits.offer(sealed)
     assert house.limits.offer(lifted)
     house.start()
-    assert not house.limits.offer(sealed)
+    told = len(house.events)
     assert not house.limits.offer(lifted)
+    assert len(house.events) == told, "the broker repeats what is retained, and that is no replay"
+    assert not house.limits.offer(sealed)
+    assert len(house.events) == told + 1
     assert house.after(1) == GridCaps()
 
 
@@ -130,6 +133,7 @@ def unsafe(name: str, value: str) -> bytes:
         seal(limit(), KEY).replace(b"4200", b"9200", 1),
         seal(limit(home="bob"), KEY),
         seal(limit(issued_ms=0), KEY),
+        seal(limit(issued_ms=NOW_MS - 61_000, duration_s=60.0), KEY),
         seal(limit(issued_ms=NOW_MS + 301_000), KEY),
         seal(limit(issued_ms=253_402_300_799_000), KEY),
         encode(limit()),

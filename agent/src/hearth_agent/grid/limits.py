@@ -65,7 +65,6 @@ class GridLimits:
         self._journal = Journal(folder / "grid-limits.log", clock)
         self._sources = {source.name: source for source in with_mqtt(sources)}
         self._kept = self._restore()
-        self._messages: dict[str, Signal] = {}
         self._seen: dict[str, float] = {}
         """Last value of each heartbeat point."""
         self._looked_s = self._kept_s = clock.monotonic()
@@ -87,6 +86,8 @@ class GridLimits:
             return False  # a retained message was cleared
         try:
             limit = self._open(sealed)
+            if limit.home == self._home and limit.version == self._kept.versions.get(limit.side):
+                return False  # the broker repeats its retained message after every reconnect
             self._check(limit)
         except (GridLimitRefusedError, PoisonMessageError, SignatureError) as error:
             if sealed != self._last_refused:
@@ -119,6 +120,8 @@ class GridLimits:
             raise GridLimitRefusedError("it was issued in the future")
         if limit.issued_ms + _OLDEST_MS < now_ms(self._clock):
             raise GridLimitRefusedError("it is older than a year")
+        if self._left_s(limit) == 0:
+            raise GridLimitRefusedError("it is over")
         if not all(math.isfinite(one) for one in (limit.limit_w, limit.duration_s) if one is not None):
             raise GridLimitRefusedError("limit_w or duration_s is no number")
 
