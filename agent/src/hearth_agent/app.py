@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 
 from hearth_agent import __version__
 from hearth_agent.control.loop import FRESH_S, Controller
+from hearth_agent.control.orders import GridCaps
 from hearth_agent.devices.device import Device
 from hearth_agent.devices.poller import Poller
 from hearth_agent.devices.snapshot import Measured, Snapshot
@@ -73,17 +74,8 @@ class Agent:
         kinds = {id_: home.profiles[id_].kind for id_ in self.devices}
         self.overrides = OverrideStore(home.data_dir, settings.agent, kinds, key, clock, self.events)
         self.grid_limits = GridLimits(home.data_dir, settings.agent, settings.grid_limits, key, clock, self.events)
-        self.controller = Controller(
-            home,
-            self.devices,
-            self.pollers,
-            self.snapshot,
-            self.plans,
-            self.overrides,
-            self.grid_limits,
-            clock,
-            self.events,
-        )
+        self.controller = Controller(home, self.devices, self.pollers, self.snapshot, self.plans, clock, self.events)
+        self.controller.grid, self.controller.overrides = self._look_at_grid_limits, self.overrides.current
         self._outbox = Outbox()
         models = ModelStore(home.data_dir / "models", settings.agent, key, self.events)
         self.forecasts = ForecastService(
@@ -217,8 +209,14 @@ class Agent:
         load_w = grid_w + inverter_w if grid_w is not None and inverter_w is not None else None
         self.forecasts.observe(load_w, value(self._inverter, "pv_power_w", now_s, FRESH_S))
 
+    def _look_at_grid_limits(self) -> GridCaps:
+        return self.grid_limits.look(self._fresh, self._fresh(self._grid, "power_w"))
+
+    def _fresh(self, device: str | None, point: str) -> float | None:
+        return self.snapshot.value(device, point, self._clock.monotonic(), FRESH_S)
+
     def _charge(self) -> float | None:
-        return self.snapshot.value(self._inverter, "soc_percent", self._clock.monotonic(), FRESH_S)
+        return self._fresh(self._inverter, "soc_percent")
 
     async def run(self, stop: asyncio.Event) -> None:
         """Live until ``stop`` is set, then leave every device in its own mode and say goodbye."""

@@ -54,19 +54,19 @@ async def test_overrides_and_grid_limits_are_looked_at_with_each_step(tmp_path: 
     await agent._hear("override/inverter", seal(wish, KEY))
     await agent._hear("grid-limit/import", seal(order, KEY))
     agent.controller.tick()
-    assert agent.controller.overrides == {"inverter": wish}
-    assert agent.controller.caps == GridCaps(import_w=4200)
+    assert agent.overrides.current() == {"inverter": wish}
+    assert agent.grid_limits.caps() == GridCaps(import_w=4200)
     assert (await agent.status(AgentState.ONLINE)).reason.endswith(
         "; grid operator: import at most 4200 W (mqtt-import)"
     )
     told = agent.mood()
     clock.now_s += 1801
     agent.controller.tick()
-    assert agent.controller.caps == GridCaps()
+    assert agent.grid_limits.caps() == GridCaps()
     assert agent.mood() != told, "the status is repeated at once"
     clock.now_s += 1800
     agent.controller.tick()
-    assert agent.controller.overrides == {}
+    assert agent.overrides.current() == {}
 
 
 async def test_the_status_says_that_the_plan_was_made_at_home(tmp_path: Path) -> None:

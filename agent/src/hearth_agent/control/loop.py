@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from hearth_agent.control.guards import own_mode, phase_currents
 from hearth_agent.control.leases import Lease, battery_order, ev_order
@@ -14,8 +14,6 @@ from hearth_agent.devices.poller import Poller
 from hearth_agent.devices.profile import ControlKind
 from hearth_agent.devices.snapshot import Snapshot
 from hearth_agent.events import EventLog
-from hearth_agent.grid.limits import GridLimits
-from hearth_agent.plan.overrides import OverrideStore
 from hearth_agent.plan.store import PlanStore
 from hearth_agent.settings import Home
 from hearth_core.clock import Clock
@@ -42,13 +40,10 @@ class Controller:
         pollers: Mapping[str, Poller],
         snapshot: Snapshot,
         plans: PlanStore,
-        overrides: OverrideStore,
-        grid_limits: GridLimits,
         clock: Clock,
         events: EventLog,
     ) -> None:
         self._control_s, self._clock, self._snapshot, self._plans = home.settings.control_s, clock, snapshot, plans
-        self._overrides, self._grid_limits = overrides, grid_limits
         grid, inverter, car = (home.device_of(kind) for kind in _ROLES)
         self._grid, self._inverter, self._car = (one.id if one else None for one in (grid, inverter, car))
         self._battery_lease = self._lease(home, devices, ControlKind.BATTERY_INTERVAL, clock, events)
@@ -67,10 +62,12 @@ class Controller:
         self._urgent = [pollers[id_] for id_ in (self._grid, self._inverter, self._car) if id_]
         self._state = State()
         self.lag_s = 0.0
-        self.overrides: Mapping[str, Override] = {}
-        self.caps = GridCaps()
         self.mode = Mode.SELF_CONSUMPTION
         self.reason = "starting"
+        self.grid: Callable[[], GridCaps] = GridCaps
+        """Asked each step for what the grid operator allows."""
+        self.overrides: Callable[[], Mapping[str, Override]] = dict
+        """Asked each step for the owner's own wishes."""
 
     @staticmethod
     def _lease(
@@ -103,8 +100,8 @@ class Controller:
         """Do one step."""
         at_s = self._clock.time()
         measured = self._measure()
-        self.overrides = self._overrides.current()
-        self.caps = self._grid_limits.look(self._fresh, measured.grid_w)
+        self.grid()
+        self.overrides()
         plan = self._plans.current(int(at_s * 1000))
         outcome = step(self._house, self._state, measured, plan, at_s, self._clock.monotonic())
         self._state, self.mode, self.reason = outcome.state, outcome.mode, outcome.reason
@@ -128,9 +125,6 @@ class Controller:
             soc_percent=value(inverter, "soc_percent", now_s, FRESH_S),
             ev_a=self._car_current(now_s),
         )
-
-    def _fresh(self, device: str, point: str) -> float | None:
-        return self._snapshot.value(device, point, self._clock.monotonic(), FRESH_S)
 
     def _phase(self, now_s: float, line: int) -> float | None:
         """Return a phase's current with the sign of its power: meters tell the magnitude only."""
