@@ -44,7 +44,7 @@ $(VENV)/.ready: requirements/bootstrap.txt requirements/dev.txt $(foreach part,$
 lock: $(VENV)/.ready ## resolve the requirements anew
 	echo 'uv>=0.9,<1' | $(LOCK) -o requirements/bootstrap.txt -
 	$(LOCK) --group pyproject.toml:dev $(foreach part,core models agent hub firmware-sim,$(part)/pyproject.toml) --all-extras -o requirements/dev.txt
-	$(LOCK) core/pyproject.toml models/pyproject.toml agent/pyproject.toml --extra serve -o requirements/agent.txt
+	$(LOCK) core/pyproject.toml models/pyproject.toml agent/pyproject.toml --extra serve --extra plan -o requirements/agent.txt
 	$(LOCK) core/pyproject.toml models/pyproject.toml hub/pyproject.toml --extra serve --extra plan --extra train -o requirements/hub.txt
 
 schemas: $(VENV)/.ready ## write the JSON Schema of every message, of planning problems and of tariffs, to docs
