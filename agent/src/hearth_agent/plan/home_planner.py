@@ -51,6 +51,8 @@ class HomePlanner:
         self._ask = ask
         self._told = ""
         """What was last said about planning at home; empty while the hub plans."""
+        self._why = ""
+        """Since when the hub has been silent, in words."""
 
     async def run(self) -> None:
         """Look after the hub's plans, for ever."""
@@ -64,8 +66,9 @@ class HomePlanner:
         if last is not None:
             self._prices.learn(last)
         if not self.is_needed():
-            self._told = ""
+            self._told = self._why = ""
             return None
+        self._why = self._why or self._explanation()
         if importlib.util.find_spec("highspy") is None:
             self._tell("the hub is silent, and planning at home needs the extra hearth-agent[plan]")
             return None
@@ -76,7 +79,7 @@ class HomePlanner:
             return None
         if not self.is_needed() or not self._store.follow_home_plan(plan):
             return None  # the hub may have come back while we planned
-        self._tell(self.explanation())
+        self._tell(self._why)
         return plan
 
     def is_needed(self) -> bool:
@@ -107,7 +110,7 @@ class HomePlanner:
             soc_percent=self._soc_percent(),
         )
 
-    def explanation(self) -> str:
+    def _explanation(self) -> str:
         """Say since when the hub has been silent, on the home's own clock."""
         since = datetime.fromtimestamp(self._clock.time() - self._store.silent_s(), tz=UTC)
         local = since.astimezone(ZoneInfo(self._site.timezone))
@@ -117,13 +120,12 @@ class HomePlanner:
         """Return the controller's reason, with where its plan comes from when that is this home."""
         at_ms = now_ms(self._clock)
         is_ours = self._store.current(at_ms) is not None and not self._store.hub_covers(at_ms)
-        return f"{reason} ({self.explanation()})" if is_ours else reason
+        return f"{reason} ({self._why})" if is_ours and self._why else reason
 
     def _marked(self, plan: Plan) -> Plan:
         """Name the plan's origin, and keep the hub's last word on whether plans or the plain rule earn more here."""
         last = self._store.last
-        why = self.explanation()
-        headline = f"{why[0].upper()}{why[1:]}: {plan.headline}"
+        headline = f"{self._why[0].upper()}{self._why[1:]}: {plan.headline}"
         return msgspec.structs.replace(plan, headline=headline, policy=last.policy if last else plan.policy)
 
     def _tell(self, text: str) -> None:
