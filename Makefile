@@ -9,7 +9,7 @@ ARGS ?=
 LOCK = $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" \
 	--no-emit-package hearth-core --no-emit-package hearth-models --no-emit-package hearth-agent --no-emit-package hearth-hub --no-emit-package hearth-sim
 
-.PHONY: help setup demo test check web lock schemas screenshot faults bench-ingest bench-agent bench-modbus bench-plan clean
+.PHONY: help setup demo test check web lock schemas screenshot faults bench-ingest bench-agent bench-modbus bench-plan hub-away clean
 help: ## say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -44,7 +44,7 @@ $(VENV)/.ready: requirements/bootstrap.txt requirements/dev.txt $(foreach part,$
 lock: $(VENV)/.ready ## resolve the requirements anew
 	echo 'uv>=0.9,<1' | $(LOCK) -o requirements/bootstrap.txt -
 	$(LOCK) --group pyproject.toml:dev $(foreach part,core models agent hub firmware-sim,$(part)/pyproject.toml) --all-extras -o requirements/dev.txt
-	$(LOCK) core/pyproject.toml models/pyproject.toml agent/pyproject.toml --extra serve -o requirements/agent.txt
+	$(LOCK) core/pyproject.toml models/pyproject.toml agent/pyproject.toml --extra serve --extra plan -o requirements/agent.txt
 	$(LOCK) core/pyproject.toml models/pyproject.toml hub/pyproject.toml --extra serve --extra plan --extra train -o requirements/hub.txt
 
 schemas: $(VENV)/.ready ## write the JSON Schema of every message, of planning problems, tariffs and device profiles, and the table of these, to docs
@@ -62,6 +62,9 @@ bench-ingest: setup ## what a hub takes in beside the machine's limits (about 35
 
 bench-plan: setup ## how long a plan takes, battery only and whole home; one JSON line; beside EMHASS with ARGS="--emhass"
 	@$(BIN)/python tests/bench/bench_plan.py $(ARGS)
+
+hub-away: setup ## three simulated days without the hub beside the same days with it, both bills (about 20 minutes); one JSON line
+	@$(BIN)/python tests/bench/bench_hub_away.py $(ARGS)
 
 bench-agent: setup ## what spool and uplink cost a home, and what the whole agent takes of its machine; two JSON lines
 	@$(BIN)/python tests/bench/bench_agent.py

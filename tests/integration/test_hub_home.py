@@ -64,7 +64,7 @@ from hearth_hub.report.service import report
 from hearth_hub.savings import repository as ledger
 from hearth_hub.savings.repository import DayRow
 from hearth_hub.savings.service import rule_is_better
-from hearth_hub.worker.planning import look_ahead, plan_home
+from hearth_hub.worker.planning import look_ahead_of, plan_home
 from hearth_hub.worker.process import Worker
 from hearth_hub.worker.publisher import Publisher
 
@@ -466,6 +466,11 @@ async def test_a_home_is_planned_for_each_quarter_hour_and_the_plan_is_signed(
         assert first.issued_ms == round(NOW_S * 1000)
         assert first.slots[0].import_eur_per_kwh == pytest.approx((0.25 + 0.1) * 1.2)
         assert 500 < first.slots[0].load_w < 700
+        # with it a home plans for itself when this hub is gone
+        assert first.market is not None
+        assert (first.market.start_ms, first.market.step_s) == (round((START.timestamp() - 2 * 86_400) * 1000), 3600)
+        known_h = (2 + DAYS + 1) * 24 - 2  # the days before, those lived, and today until midnight in Brussels
+        assert first.market.eur_per_kwh == [0.05 if hour % 24 < 6 else 0.25 for hour in range(known_h)]
         with pytest.raises(SignatureError):
             unseal(sealed, Ed25519PrivateKey.generate().public_key(), Plan)
         forged = sealed.replace(b'\\"version\\":', b'\\"version\\":1', 1)
@@ -594,13 +599,13 @@ async def test_the_agents_learned_forecast_is_used_while_it_is_young(seeded: str
         send(Ingest(connection, ManualClock(NOW_S)), "forecast", forecast(issued_ms, "m1"))
     async with new_pool(seeded) as pool, pool.connection() as connection:
         home = await get_home(connection, "anna")
-        young = await look_ahead(connection, home, NOW_S)
-        old = await look_ahead(connection, home, NOW_S + 3600)
-    assert young.from_agent
+        young = await look_ahead_of(connection, home, NOW_S)
+        old = await look_ahead_of(connection, home, NOW_S + 3600)
+    assert young.is_learned
     assert young.load.p50_w[:190].tolist() == [2.0] * 190
     assert len(young.load.p50_w) == 192
     assert young.load.start_s == NOW_S
-    assert not old.from_agent
+    assert not old.is_learned
 
 
 async def test_the_hubs_naive_forecast_is_preferred_to_the_agents(seeded: str) -> None:
@@ -610,8 +615,8 @@ async def test_the_hubs_naive_forecast_is_preferred_to_the_agents(seeded: str) -
     async with new_pool(seeded) as pool, pool.connection() as connection:
         home = await get_home(connection, "anna")
         await RollUp(home.id).everything(connection)
-        found = await look_ahead(connection, home, NOW_S)
-    assert not found.from_agent
+        found = await look_ahead_of(connection, home, NOW_S)
+    assert not found.is_learned
     assert found.load.p50_w[4 * 12] == pytest.approx(2600, rel=0.05), "the car charges at 18:00, as on every day"
 
 

@@ -70,7 +70,7 @@ def test_a_database_that_is_up_to_date_is_recognised_without_alembic(postgres_ur
     assert migrations.is_up_to_date(postgres_url)
     with psycopg.connect(postgres_url) as connection:
         connection.execute("update alembic_version set version_num = '0003'")
-        connection.execute("drop table reading_1min, reading_15min, reading_1day, stale_day")
+        connection.execute("drop table reading_1min, reading_15min, reading_1day, stale_day, wish")
     assert not migrations.is_up_to_date(postgres_url)
     migrate(postgres_url)
     assert migrations.is_up_to_date(postgres_url)

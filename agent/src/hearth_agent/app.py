@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 
 from hearth_agent import __version__
 from hearth_agent.control.loop import FRESH_S, Controller
+from hearth_agent.control.orders import GridCaps
 from hearth_agent.devices.bus import Bus
 from hearth_agent.devices.device import Device
 from hearth_agent.devices.poller import Poller
@@ -18,6 +19,10 @@ from hearth_agent.devices.snapshot import Measured, Snapshot
 from hearth_agent.events import TAIL_NAME, EventLog
 from hearth_agent.forecast.models import ModelStore
 from hearth_agent.forecast.service import ForecastService
+from hearth_agent.grid.limits import GridLimits
+from hearth_agent.plan.home_planner import HomePlanner
+from hearth_agent.plan.overrides import OverrideStore
+from hearth_agent.plan.prices import PriceMemory
 from hearth_agent.plan.store import PlanStore
 from hearth_agent.settings import Home
 from hearth_agent.spool.spool import Spool
@@ -68,7 +73,11 @@ class Agent:
         self.pollers = {id_: self._poller(device) for id_, device in self.devices.items()}
         key = home.public_key
         self.plans = PlanStore(home.data_dir / "plan.sealed", settings.agent, key, clock, self.events)
+        kinds = {id_: home.profiles[id_].kind for id_ in self.devices}
+        self.overrides = OverrideStore(home.data_dir, settings.agent, kinds, key, clock, self.events)
+        self.grid_limits = GridLimits(home.data_dir, settings.agent, settings.grid_limits, key, clock, self.events)
         self.controller = Controller(home, self.devices, self.pollers, self.snapshot, self.plans, clock, self.events)
+        self.controller.grid, self.controller.overrides = self._look_at_grid_limits, self.overrides.current
         self._outbox = Outbox()
         models = ModelStore(home.data_dir / "models", settings.agent, key, self.events)
         self.forecasts = ForecastService(
@@ -77,6 +86,16 @@ class Agent:
             models,
             settings.flush_s,
             self._publish_forecast,
+            clock,
+            self.events,
+        )
+        self.home_planner = HomePlanner(
+            settings.agent,
+            settings.site,
+            self.plans,
+            PriceMemory(home.data_dir / "prices.csv"),
+            self.forecasts,
+            self._charge,
             clock,
             self.events,
         )
@@ -138,14 +157,18 @@ class Agent:
             last_seq=self.spool.last_seq,
             tallies=await self.spool.tallies(),
             mode=self.controller.mode,
-            reason=self.controller.reason,
+            reason=self._reason(),
             plan_version=self.plans.version,
             lag_s=round(max(self.controller.lag_s, *(poller.late_s for poller in self.pollers.values())), 3),
         )
 
+    def _reason(self) -> str:
+        reason, limits = self.home_planner.explained(self.controller.reason), self.grid_limits.why()
+        return f"{reason}; grid operator: {limits}" if limits else reason
+
     def mood(self) -> str:
-        """Return a text that changes when mode or plan change."""
-        return f"{self.controller.mode} {self.plans.version}"
+        """Return a text that changes when mode, plan or the grid operator's limits change."""
+        return f"{self.controller.mode} {self.plans.version} {self.grid_limits.why()}"
 
     def _publish_forecast(self, forecast: Forecast) -> None:
         self._outbox.put(topics.FORECAST, encode(forecast))
@@ -157,6 +180,10 @@ class Agent:
             self.plans.offer(payload)
         elif what == topics.MODEL:
             self.forecasts.offer_model(target, payload)
+        elif what == topics.OVERRIDE:
+            self.overrides.offer(payload)
+        elif what == topics.GRID_LIMIT:
+            self.grid_limits.offer(payload)
 
     # --- life
 
@@ -185,6 +212,15 @@ class Agent:
         load_w = grid_w + inverter_w if grid_w is not None and inverter_w is not None else None
         self.forecasts.observe(load_w, value(self._inverter, "pv_power_w", now_s, FRESH_S))
 
+    def _look_at_grid_limits(self) -> GridCaps:
+        return self.grid_limits.look(self._fresh, self._fresh(self._grid, "power_w"))
+
+    def _fresh(self, device: str | None, point: str) -> float | None:
+        return self.snapshot.value(device, point, self._clock.monotonic(), FRESH_S)
+
+    def _charge(self) -> float | None:
+        return self._fresh(self._inverter, "soc_percent")
+
     async def run(self, stop: asyncio.Event) -> None:
         """Live until ``stop`` is set, then leave every device in its own mode and say goodbye."""
         control = [self._start("control", self.controller.run)]
@@ -192,11 +228,12 @@ class Agent:
         pollers = [self._start(f"device {id_}", poller.run) for id_, poller in self.pollers.items()]
         flush = self._start("spool", self._flush)
         forecast = self._start("forecast", self.forecasts.run)
+        planner = self._start("home planner", self.home_planner.run)
         uplink = [self._start("uplink", self._uplink.run)] if self._uplink else []
         try:
             await stop.wait()
         finally:
-            await _end([*control, *pollers, flush, forecast])
+            await _end([*control, *pollers, flush, forecast, planner])
             await asyncio.gather(self._release(), self._say_goodbye())
             await _end(uplink)
             await self.spool.close()

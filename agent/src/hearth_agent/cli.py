@@ -14,6 +14,7 @@ import msgspec
 import typer
 
 from hearth_agent.app import run_agent
+from hearth_agent.commands import override
 from hearth_agent.commands.diagnose import diagnose
 from hearth_agent.commands.discover import discover
 from hearth_agent.commands.probe import probe
@@ -40,6 +41,7 @@ app.command()(discover)
 app.command()(probe)
 app.command()(record)
 app.command()(diagnose)
+app.add_typer(override.app, name="override")
 
 Config = Annotated[Path, typer.Option("--config", "-c", help="The home's agent.yaml.", show_default=False)]
 

@@ -14,6 +14,7 @@ from msgspec import Meta
 from hearth_agent.devices.catalogue import find_profile
 from hearth_agent.devices.endpoint import ON_A_LINE, Endpoint
 from hearth_agent.devices.profile import Profile, SafetyClass, Transport
+from hearth_agent.grid.sources import GridSource, problems
 from hearth_agent.proof import Phase, Proof, flaw
 from hearth_agent.site_checks import check_device, check_site, warnings, where
 from hearth_agent.wiring import Sign, as_wired
@@ -103,6 +104,7 @@ class AgentSettings(_Section, frozen=True, kw_only=True):
     devices: Annotated[list[DeviceSettings], Meta(min_length=1)]
     hub: HubSettings | None = None
     balance: BalanceSettings = BalanceSettings()
+    grid_limits: list[GridSource] = []
     poll_s: Annotated[float, Meta(ge=1, le=30)] = 10.0
     control_s: Annotated[float, Meta(ge=0.5, le=30)] = 1.0
     flush_s: Annotated[float, Meta(ge=1, le=300)] = 10.0
@@ -197,6 +199,8 @@ def load_home(path: Path) -> Home:
         if len(same) > 1:
             raise ConfigError(source, "devices", same, f"One {kind} per home can be balanced; remove the others.")
     check_site(settings, profiles, source)
+    for field, value, remedy in problems(settings.grid_limits, {id_: [*one.points] for id_, one in profiles.items()}):
+        raise ConfigError(source, f"grid_limits{field}", value, remedy)
     broker, key = _hub(settings, source)
     data_dir = path.parent / settings.data_dir
     return Home(

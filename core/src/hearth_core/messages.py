@@ -283,6 +283,24 @@ class LoadPlan(_Message, frozen=True, kw_only=True):
     slots: list[LoadSlot]
 
 
+class MarketPrices(_Message, frozen=True, kw_only=True):
+    """Published day-ahead prices, oldest first; None where one is missing."""
+
+    start_ms: Instant
+    step_s: Annotated[int, Meta(ge=60, le=3600)]
+    eur_per_kwh: Annotated[list[float | None], Meta(max_length=1440)]
+
+
+class Consumed(_Message, frozen=True, kw_only=True):
+    """What month and net metering period have seen at the meter; tiers and net metering go by it."""
+
+    month_import_kwh: float = 0.0
+    month_export_kwh: float = 0.0
+    period_import_kwh: float = 0.0
+    period_export_kwh: float = 0.0
+    period_gain_eur: float = 0.0
+
+
 class Plan(_Message, frozen=True, kw_only=True):
     """A policy for one home; travels signed (`Envelope`), retained at ``plan``."""
 
@@ -301,10 +319,16 @@ class Plan(_Message, frozen=True, kw_only=True):
     """What happens next and why, for a person."""
     broken_wishes: list[str] = []
     solve_ms: float = 0.0
+    market: MarketPrices | None = None
+    """The last week's prices and those that lie ahead: with them a home whose hub is silent plans for itself."""
+    consumed: Consumed | None = None
 
 
 class Override(_Message, frozen=True, kw_only=True):
-    """The owner's own wish for one device; travels signed at ``override``, beats every plan and ends by itself."""
+    """The owner's own wish for one device; travels signed at ``override/<device>``, beats every plan, ends by itself.
+
+    One that asks for nothing takes back those before it.
+    """
 
     home: Name
     version: Sequence
@@ -327,7 +351,7 @@ class Side(StrEnum):
 
 
 class GridLimit(_Message, frozen=True, kw_only=True):
-    """An order of the grid operator (such as § 14a EnWG); travels signed at ``grid-limit``. It can only narrow."""
+    """An order of the grid operator (such as § 14a EnWG); travels signed at ``grid-limit/<side>``, can only narrow."""
 
     home: Name
     version: Sequence

@@ -1,7 +1,8 @@
 """The MQTT topics: what an agent says and what it is told.
 
-``hearth/<agent>/{status, birth, readings, forecast, event}`` go up, ``hearth/<agent>/{ack, plan, model/<target>}`` go
-down. The agent's name is the second level, so that a broker's ACL can hold it there with ``%u``.
+``hearth/<agent>/{status, birth, readings, forecast, event}`` go up, ``hearth/<agent>/{ack, plan, model/<target>,
+override/<device>, grid-limit/<side>}`` go down. The agent's name is the second level, so that a broker's ACL can hold
+it there with ``%u``.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ def topic(agent: str, *parts: str) -> str:
 
 def downward(agent: str) -> tuple[str, ...]:
     """Return what an agent subscribes to."""
-    return (topic(agent, ACK), topic(agent, PLAN), topic(agent, MODEL, "+"))
+    wishes = (topic(agent, part, "#") for part in (OVERRIDE, GRID_LIMIT))
+    return (topic(agent, ACK), topic(agent, PLAN), topic(agent, MODEL, "+"), *wishes)
 
 
 def parse(text: str) -> tuple[str, str] | None:

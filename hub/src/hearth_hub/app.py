@@ -33,6 +33,7 @@ from hearth_hub.prices.endpoints import router as prices
 from hearth_hub.readings.endpoints import router as readings
 from hearth_hub.savings.endpoints import router as savings
 from hearth_hub.system.endpoints import router as system
+from hearth_hub.wishes.endpoints import router as wishes
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ def create_app(database_url: str, clock: Clock, static: Path = STATIC, planning_
     app = _Hub(title="Hearth hub", version="1", lifespan=lifespan)
     app.state.clock, app.state.planning_token = clock, planning_token
     app.state.closing = asyncio.Event()
-    for router in (system, homes, readings, prices, forecasts, plans, savings, events, planner, evcc):
+    for router in (system, homes, readings, prices, forecasts, plans, savings, events, wishes, planner, evcc):
         app.include_router(router)
     # evcc sends its sponsor's token as bearer and no other: ours stands in the address it is given
     app.include_router(evcc, prefix="/evcc/{token}", include_in_schema=False)

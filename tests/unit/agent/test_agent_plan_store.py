@@ -12,7 +12,19 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hearth_agent.events import EventLog
 from hearth_agent.plan.store import PlanStore
 from hearth_core.clock import ManualClock
-from hearth_core.messages import Envelope, Mode, Plan, Slot, StoredValue, decode, encode
+from hearth_core.messages import (
+    Consumed,
+    Envelope,
+    LoadPlan,
+    LoadSlot,
+    MarketPrices,
+    Mode,
+    Plan,
+    Slot,
+    StoredValue,
+    decode,
+    encode,
+)
 from hearth_core.signing import key_id, seal
 
 KEY = Ed25519PrivateKey.generate()
@@ -84,6 +96,14 @@ def stored(**values: Any) -> StoredValue:
     return StoredValue(**{**base, **values})
 
 
+def car(current_a: float, count: int = 96) -> LoadPlan:
+    return LoadPlan(device="charger", slots=[LoadSlot(current_a=current_a)] * count)
+
+
+def market(price: float) -> MarketPrices:
+    return MarketPrices(start_ms=NOW_MS, step_s=900, eur_per_kwh=[0.1, None, price])
+
+
 def overflowing() -> bytes:
     """A number JSON can write and no float can hold."""
     payload = encode(plan()).replace(b'"load_w":500.0', b'"load_w":1e999', 1)
@@ -107,6 +127,12 @@ def overflowing() -> bytes:
         (seal(plan(slots=[slot(load_w=1e9)]), KEY), "load_w"),
         (seal(plan(slots=[slot(power_w=-5.0)]), KEY), "power_w"),
         (seal(plan(slots=[slot(import_eur_per_kwh=1e6)]), KEY), "import_eur_per_kwh"),
+        (seal(plan(loads=[car(16.0), car(16.0)]), KEY), "plans a load twice"),
+        (seal(plan(loads=[car(16.0, 95)]), KEY), "95 slots for charger"),
+        (seal(plan(loads=[car(-1.0)]), KEY), "loads.charger"),
+        (seal(plan(loads=[car(1e9)]), KEY), "loads.charger"),
+        (seal(plan(market=market(1e6)), KEY), "market.eur_per_kwh"),
+        (seal(plan(consumed=Consumed(month_import_kwh=1e12)), KEY), "consumed.month_import_kwh"),
         (seal(plan(stored_value=stored(value_eur=[[0.0]])), KEY), "wrong length"),
         (seal(plan(stored_value=stored(soc_percent=[100.0, 0.0])), KEY), "do not rise"),
         (seal(plan(stored_value=stored(soc_percent=[-5.0, 100.0])), KEY), "within 0..100"),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from hearth_agent.control.guards import own_mode, phase_currents
 from hearth_agent.control.leases import Lease, Variables, battery_order, ev_order
-from hearth_agent.control.orders import House, Interval, Measurements, Outcome, State
+from hearth_agent.control.orders import GridCaps, House, Interval, Measurements, Outcome, State
 from hearth_agent.control.step import step
 from hearth_agent.control.withdrawal import Guard
 from hearth_agent.devices.device import Device
@@ -18,7 +18,7 @@ from hearth_agent.events import EventLog
 from hearth_agent.plan.store import PlanStore
 from hearth_agent.settings import Home
 from hearth_core.clock import Clock
-from hearth_core.messages import Mode
+from hearth_core.messages import Mode, Override
 from hearth_core.points import DeviceKind
 from hearth_models.battery import Battery
 
@@ -66,6 +66,10 @@ class Controller:
         self.lag_s = 0.0
         self.mode = Mode.SELF_CONSUMPTION
         self.reason = "starting"
+        self.grid: Callable[[], GridCaps] = GridCaps
+        """Asked each step for what the grid operator allows."""
+        self.overrides: Callable[[], Mapping[str, Override]] = dict
+        """Asked each step for the owner's own wishes."""
 
     @staticmethod
     def _lease(
@@ -98,6 +102,8 @@ class Controller:
         """Do one step."""
         at_s = self._clock.time()
         measured = self._measure()
+        self.grid()
+        self.overrides()
         plan = self._plans.current(int(at_s * 1000))
         outcome = step(self._house, self._state, measured, plan, at_s, self._clock.monotonic())
         self.guard.watch()

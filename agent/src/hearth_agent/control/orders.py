@@ -31,6 +31,13 @@ class Measurements(msgspec.Struct, frozen=True, kw_only=True):
     """Highest phase current of the car [A]."""
 
 
+class GridCaps(msgspec.Struct, frozen=True, kw_only=True):
+    """What the grid operator allows now; None is no limit."""
+
+    import_w: float | None = None
+    export_w: float | None = None
+
+
 class Interval(msgspec.Struct, frozen=True):
     """What the battery may do: it delivers ``clip(net load, lowest_w, highest_w)``, + = discharge."""
 

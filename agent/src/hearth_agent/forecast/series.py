@@ -14,8 +14,8 @@ from hearth_models.forecasting import History
 logger = logging.getLogger(__name__)
 
 STEP_S = 900
-KEPT_STEPS = 60 * 96
-"""Sixty days."""
+KEPT_STEPS = 61 * 96
+"""As many days as planning compares."""
 _LEAST_SHARE = 0.3
 
 

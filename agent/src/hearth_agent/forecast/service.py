@@ -47,6 +47,7 @@ class ForecastService:
         self._loaded: dict[Target, tuple[int, str]] = {}
         self._failed: dict[Target, str] = {}
         self._arrived = asyncio.Event()
+        self.latest: Forecast | None = None
         self._series = {target: PowerSeries(folder / f"{target}.csv", sample_s) for target in Target}
         for target in Target:
             if (kept := models.get(target)) is not None:
@@ -70,12 +71,17 @@ class ForecastService:
         series = self._series[delivery.card.target]
         series.fill(delivery.history_start_ms / 1000, delivery.card.step_s, delivery.history_w)
 
+    def history(self, target: Target, until_s: float) -> History:
+        """Return what was measured of a target before an instant, in quarter-hours."""
+        return self._series[target].history(until_s)
+
     async def run(self) -> None:
         """Forecast now, at every quarter of an hour, and when a model arrives."""
         try:
             while True:
                 self._arrived.clear()
-                self._publish(await self.forecast())
+                self.latest = await self.forecast()
+                self._publish(self.latest)
                 await self._until_due()
         finally:
             await self._child.stop()

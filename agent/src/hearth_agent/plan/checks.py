@@ -12,8 +12,10 @@ from hearth_core.messages import Plan, StoredValue
 LONGEST_MS = 72 * 3600 * 1000
 FUTURE_MS = 5 * 60 * 1000
 _MOST_W = 1e6
+_MOST_A = 1e3
 _MOST_EUR_PER_KWH = 1e3
 _MOST_EUR = 1e6
+_MOST_KWH = 1e9
 
 
 class PlanRefusedError(PermanentError):
@@ -32,6 +34,7 @@ def check_plan(plan: Plan, home: str, last_version: int, now_ms: int) -> None:
         raise PlanRefusedError(f"version {plan.version} is not newer than {last_version}")
     check_window(plan, now_ms)
     _check_slots(plan)
+    _check_loads(plan)
     for name, value, most in _numbers(plan):
         if not math.isfinite(value) or abs(value) > most:
             raise PlanRefusedError(f"{name} is {value}, which cannot be")
@@ -64,6 +67,15 @@ def _check_slots(plan: Plan) -> None:
             raise PlanRefusedError(f"slot {index} does not follow the one before")
 
 
+def _check_loads(plan: Plan) -> None:
+    devices = [load.device for load in plan.loads]
+    if len(devices) != len(set(devices)):
+        raise PlanRefusedError("it plans a load twice")
+    for load in plan.loads:
+        if len(load.slots) != len(plan.slots):
+            raise PlanRefusedError(f"it has {len(load.slots)} slots for {load.device} and {len(plan.slots)} of its own")
+
+
 def _numbers(plan: Plan) -> Iterator[tuple[str, float, float]]:
     for index, slot in enumerate(plan.slots):
         for name in ("power_w", "load_w", "pv_w", "battery_w", "grid_w"):
@@ -73,6 +85,18 @@ def _numbers(plan: Plan) -> Iterator[tuple[str, float, float]]:
         yield f"slots[{index}].soc_percent", slot.soc_percent, 200.0
         if slot.power_w < 0:
             yield f"slots[{index}].power_w", math.nan, 0.0
+    for load in plan.loads:
+        for index, asked in enumerate(load.slots):
+            for name, most in (("current_a", _MOST_A), ("power_w", _MOST_W)):
+                value = getattr(asked, name)
+                # what is below nothing is as wrong as what is no number
+                yield f"loads.{load.device}[{index}].{name}", math.nan if (value or 0.0) < 0 else value or 0.0, most
+    if plan.market is not None:
+        for index, price in enumerate(plan.market.eur_per_kwh):
+            yield f"market.eur_per_kwh[{index}]", price or 0.0, _MOST_EUR_PER_KWH
+    if plan.consumed is not None:
+        for name in plan.consumed.__struct_fields__:
+            yield f"consumed.{name}", getattr(plan.consumed, name), _MOST_KWH
     if plan.stored_value is not None:
         for step, values in enumerate(plan.stored_value.value_eur):
             for value in values:

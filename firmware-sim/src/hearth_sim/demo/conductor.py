@@ -53,7 +53,7 @@ class Home:
             wait_until(lambda: answers(_port(broker)), 15, "broker", self.children)
             step(broker.name)
         with _step(console, "hub: database, ingest, planner, web page") as step:
-            self._start_hub(broker)
+            self.start_hub()
             step(self.url)
         with _step(console, "the house and its devices (Modbus)") as step:
             self._start_house()
@@ -75,7 +75,11 @@ class Home:
                 wait_until(lambda: _is_learned(self.hub.forecast()), 180, "trained models", self.children)
                 step(_model_names(self.hub.forecast()))
 
-    def _start_hub(self, broker: Broker) -> None:
+    def start_hub(self) -> None:
+        """Start the hub; also after it was stopped."""
+        broker = self._broker
+        if broker is None:
+            raise HearthError("start the home first")
         self.parts["hub"] = self.children.start(
             "hub",
             [command("hearth-hub"), "run"],
@@ -173,6 +177,10 @@ class Home:
     def stop_agent(self) -> None:
         """End the agent as its service manager would; it delivers what it has spooled first."""
         self.children.finish(self.parts.pop("agent"))
+
+    def stop_hub(self) -> None:
+        """End the hub with its database; broker, house and agent live on."""
+        self.children.finish(self.parts.pop("hub"))
 
     def stop_house(self) -> None:
         """End the house; it writes its last report."""

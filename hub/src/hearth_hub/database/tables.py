@@ -290,6 +290,20 @@ class Model(_Table, table=True):
     onnx: bytes = _column(LargeBinary)
 
 
+class Wish(_Table, table=True):
+    """What an agent is to be told beside plans and models: an override of the owner, a limit of the grid operator."""
+
+    __table_args__ = ({"comment": "what an agent is to be told beside plans and models: one row a topic"},)
+
+    home_id: int = _column(Integer, key=True, of="home")
+    kind: str = _column(Text, key=True)
+    target: str = _column(Text, key=True)
+    version: int = _column(BigInteger)
+    ends_at: datetime | None = _column(_INSTANT, None)
+    is_told: bool = _column(Boolean, default=False)
+    message: dict[str, Any] = _column(JSON)
+
+
 class Event(_Table, table=True):
     """Something that happened in a home, kept once however often it is delivered."""
 

@@ -33,7 +33,7 @@ def planner_of(request: Request) -> Planner:
     return planner
 
 
-async def _known_caller(request: Request) -> None:
+async def known_caller(request: Request) -> None:
     """Refuse who does not bring the planning token, as a bearer or, as evcc must, in the address."""
     wanted: str | None = request.app.state.planning_token
     if wanted is None:
@@ -64,8 +64,8 @@ class _EvccRoute(APIRoute):
 
 
 ThePlanner = Annotated[Planner, Depends(planner_of)]
-router = APIRouter(tags=["planner"], dependencies=[Depends(_known_caller)])
-evcc = APIRouter(prefix="/optimize", tags=["evcc"], route_class=_EvccRoute, dependencies=[Depends(_known_caller)])
+router = APIRouter(tags=["planner"], dependencies=[Depends(known_caller)])
+evcc = APIRouter(prefix="/optimize", tags=["evcc"], route_class=_EvccRoute, dependencies=[Depends(known_caller)])
 
 
 class EvccHealth(BaseModel):

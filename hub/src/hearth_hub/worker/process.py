@@ -28,12 +28,15 @@ from hearth_hub.prices.source import PricePoint
 from hearth_hub.readings.roll_up import RollUp
 from hearth_hub.savings import service as savings
 from hearth_hub.timing import instant_s
+from hearth_hub.wishes import repository as wishes
+from hearth_hub.wishes.service import message_of
 from hearth_hub.worker import training
 from hearth_hub.worker.pace import Budget, Pace
-from hearth_hub.worker.planning import STEP_S, plan_home
+from hearth_hub.worker.planning import plan_home
 from hearth_hub.worker.publisher import Publisher
 from hearth_hub.worker.repository import MOST_DUE, Entry, due, homes_with_site
 from hearth_hub.worker.retention import Retention
+from hearth_models.planning.outlook import STEP_S
 
 logger = logging.getLogger(__name__)
 
@@ -111,8 +114,10 @@ class Worker:
         """Do once whatever is due now."""
         async with pool.connection() as connection:
             await self._tell_prices(connection)
-            if self.publisher.must_repeat():
+            must_repeat = self.publisher.must_repeat()
+            if must_repeat:
                 await self._repeat(connection)
+            await self._tell_wishes(connection, again=must_repeat)
             await self._take_in(connection)
             await self._plan_due(connection)
             await self._visit_homes(pool, connection)
@@ -258,6 +263,16 @@ class Worker:
             home = (await homes_of(connection, [home_id]))[home_id]
             for delivery in await training.latest_deliveries(connection, home, self.clock.time()):
                 self.publisher.model(delivery)
+
+    async def _tell_wishes(self, connection: Connection, *, again: bool) -> None:
+        """Tell what owners and grid operators want, and clear what is over."""
+        at = instant_s(self.clock.time())
+        for wish in await wishes.to_tell(connection, at, again=again):
+            if self.publisher.wish(wish.agent, wish.kind, wish.target, message_of(wish)):
+                await wishes.told(connection, wish)
+        for wish in await wishes.ended(connection, at):
+            if self.publisher.wish(wish.agent, wish.kind, wish.target, None):
+                await wishes.forget(connection, wish)
 
     async def _end_trainings(self) -> None:
         for task in self._trainings.values():

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 class Publisher:
-    """Publishes plans and models; `must_repeat` tells when everything has to be told again."""
+    """Publishes plans, models and wishes; `must_repeat` tells when everything has to be told again."""
 
     def __init__(self, broker: Broker, key: Ed25519PrivateKey) -> None:
         self._key = key
@@ -51,6 +51,14 @@ class Publisher:
     def model(self, delivery: ModelDelivery) -> None:
         """Publish a model."""
         self._publish(topics.topic(delivery.home, topics.MODEL, delivery.card.target), delivery)
+
+    def wish(self, agent: str, kind: str, target: str, message: msgspec.Struct | None) -> bool:
+        """Publish a wish, or with None clear the one that is retained; tell whether the broker could be told."""
+        sealed = b"" if message is None else seal(message, self._key)
+        if not self._mqtt.is_connected():
+            return False
+        self._mqtt.publish(topics.topic(agent, kind, target), sealed, qos=1, retain=True)
+        return True
 
     def _publish(self, topic: str, message: msgspec.Struct) -> None:
         if self._mqtt.is_connected():  # otherwise it is told on the next connection, from the database

@@ -1,0 +1,78 @@
+"""Make messages of wishes and store them; the worker signs and publishes them."""
+
+from __future__ import annotations
+
+import msgspec
+
+from hearth_core.messages import GridLimit, Mode, Override, encode
+from hearth_core.points import DeviceKind
+from hearth_core.topics import GRID_LIMIT, OVERRIDE
+from hearth_hub.database.pool import Connection
+from hearth_hub.errors import RequestError
+from hearth_hub.homes.repository import list_devices
+from hearth_hub.homes.service import get_home
+from hearth_hub.timing import instant
+from hearth_hub.wishes import repository
+from hearth_hub.wishes.schemas import GridLimitRequest, OverrideRequest, Sent
+
+_FITS = {
+    "battery": (DeviceKind.HYBRID_INVERTER, DeviceKind.BATTERY),
+    "current_a": (DeviceKind.EV_CHARGER,),
+    "heat_mode": (DeviceKind.HEAT_PUMP, DeviceKind.WATER_HEATER),
+}
+_FORCED = (Mode.CHARGE_FROM_GRID, Mode.EXPORT)
+_LIFTED_FOR_MS = 7 * 86_400 * 1000
+
+
+async def override(connection: Connection, agent: str, asked: OverrideRequest, now_ms: int) -> Sent:
+    """Store the owner's wish for a device.
+
+    Raises:
+        RequestError: The home has no such device, or it cannot do what is asked.
+    """
+    home = await get_home(connection, agent)
+    kinds = {device.device: device.kind for device in await list_devices(connection, home.id)}
+    if asked.device not in kinds:
+        raise RequestError("device", asked.device, f"{agent} has {', '.join(kinds)}")
+    for field, fitting in _FITS.items():
+        if getattr(asked, field) is not None and kinds[asked.device] not in fitting:
+            raise RequestError(field, getattr(asked, field), f"{asked.device} is a {kinds[asked.device]}")
+    if (asked.battery in _FORCED) != (asked.power_w is not None):
+        raise RequestError("power_w", asked.power_w, "it belongs to charge_from_grid and export, and only to them")
+    async with connection.transaction():
+        version = await repository.next_version(connection, home.id, OVERRIDE, asked.device, now_ms)
+        message = Override(
+            home=agent,
+            version=version,
+            issued_ms=now_ms,
+            until_ms=now_ms + int(asked.for_s * 1000),
+            **asked.model_dump(exclude={"for_s"}),
+        )
+        return await _store(connection, home.id, OVERRIDE, asked.device, message, message.until_ms)
+
+
+async def grid_limit(connection: Connection, agent: str, asked: GridLimitRequest, now_ms: int) -> Sent:
+    """Store an order of the grid operator."""
+    home = await get_home(connection, agent)
+    async with connection.transaction():
+        version = await repository.next_version(connection, home.id, GRID_LIMIT, asked.side, now_ms)
+        message = GridLimit(home=agent, version=version, issued_ms=now_ms, **asked.model_dump())
+        ends_ms: int | None = None
+        if asked.limit_w is None:
+            ends_ms = now_ms + _LIFTED_FOR_MS
+        elif asked.duration_s is not None:
+            ends_ms = now_ms + int(asked.duration_s * 1000)
+        return await _store(connection, home.id, GRID_LIMIT, asked.side, message, ends_ms)
+
+
+async def _store(
+    connection: Connection, home_id: int, kind: str, target: str, message: Override | GridLimit, ends_ms: int | None
+) -> Sent:
+    ends_at = None if ends_ms is None else instant(ends_ms)
+    await repository.store(connection, home_id, kind, target, message.version, ends_at, encode(message))
+    return Sent(version=message.version, ends_at_ms=ends_ms)
+
+
+def message_of(wish: repository.Wish) -> msgspec.Struct:
+    """Return the message of a stored wish."""
+    return msgspec.json.decode(wish.message, type=Override if wish.kind == OVERRIDE else GridLimit)
