@@ -43,7 +43,7 @@ def discover(
     serial: Annotated[str | None, typer.Option(help="A serial line, such as /dev/ttyUSB0.", show_default=False)] = None,
     units: Annotated[str, typer.Option(help="Unit ids, such as 1-10,100,247; the usual ones.")] = "",
     transport: Annotated[Transport, typer.Option(help="What the hosts speak: tcp or rtu_over_tcp.")] = Transport.TCP,
-    timeout: Annotated[float, typer.Option(min=0.1, max=10, help="How long an answer may take [s].")] = 1.0,
+    timeout: Annotated[float, typer.Option(min=0.1, max=10, help="Seconds that an answer may take.")] = 1.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
 ) -> None:
     """Look for devices, politely, and print a section of agent.yaml for each; nothing is written.
