@@ -14,6 +14,7 @@ from pathlib import Path
 from tests.faults.background import Background
 from tests.faults.home import AGENT, KEY
 from tests.faults.processes import Part
+from tests.proofs import prove
 
 from hearth_agent.files import write_durably
 from hearth_core.clock import ClockConductor
@@ -61,6 +62,7 @@ def steered_home(folder: Path, background: Background) -> Iterator[SteeredHome]:
         write_durably(folder / "data" / "plan.sealed", seal(_plan(), KEY))
         config = folder / "agent.yaml"
         config.write_text(_config(house.ports))
+        prove(config)
         environment = {"HEARTH_CLOCK": f"file:{folder / 'clock'}"}
         agent = Part(_NAME, [*AGENT, "run", "--config", str(config)], folder / "agent.log", environment)
         conductor.set_speed(SPEED)

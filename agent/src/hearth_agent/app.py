@@ -125,7 +125,8 @@ class Agent:
         )
 
     def _describe(self) -> list[DeviceInfo]:
-        return [self.devices[one.id].describe(controlled=one.controlled) for one in self._home.settings.devices]
+        may_order = self.controller.guard.may_order
+        return [device.describe(controlled=may_order(id_)) for id_, device in self.devices.items()]
 
     async def status(self, state: AgentState) -> Status:
         """Return the present status."""

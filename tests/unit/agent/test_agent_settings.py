@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.proofs import prove
 
 from hearth_agent.cli import main
 from hearth_agent.settings import load_home
@@ -63,7 +64,7 @@ def test_a_profile_of_ones_own_lies_beside_the_file(tmp_path: Path) -> None:
 METER = "{id: grid, profile: eastron-sdm630, host: 127.0.0.1}"
 ON_A_LINE = "{id: grid, profile: eastron-sdm630, transport: rtu, serial: /dev/ttyUSB0"
 TWO_ON_A_LINE = GOOD.replace(METER, ON_A_LINE + "}").replace(
-    "host: 127.0.0.1, port: 5021", "transport: rtu, serial: /dev/ttyUSB0, line: {baudrate: 19200}"
+    "host: 127.0.0.1, port: 5021", "transport: rtu, serial: /dev/ttyUSB0, unit: 3, line: {baudrate: 19200}"
 )
 
 
@@ -123,7 +124,7 @@ def test_a_mistake_names_field_and_remedy(tmp_path: Path, text: str, field: str,
     assert remedy in str(caught.value)
 
 
-@pytest.mark.parametrize("command", ["run", "check", "probe"])
+@pytest.mark.parametrize("command", ["run", "check", "probe", "commission"])
 def test_a_wrong_file_ends_every_command_with_code_2_and_nothing_started(
     command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,16 +139,24 @@ def test_a_wrong_file_ends_every_command_with_code_2_and_nothing_started(
     assert not (tmp_path / "data").exists()
 
 
-def test_check_tells_what_it_understood(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sys.argv", ["hearth-agent", "check", "-c", str(write(tmp_path, GOOD))])
+def checked(path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return what `hearth-agent check` prints."""
+    monkeypatch.setattr("sys.argv", ["hearth-agent", "check", "-c", str(path)])
     with pytest.raises(SystemExit) as caught:
         main()
     assert not caught.value.code
-    out = capsys.readouterr().out
+    return capsys.readouterr().out
+
+
+def test_check_tells_what_it_understood(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path, GOOD)
+    assert "never proved; run `hearth-agent commission --device inverter`" in checked(path, capsys, monkeypatch)
+    out = checked(prove(path), capsys, monkeypatch)
     assert "127.0.0.1:5021  controlled" in out
     assert "mqtt://127.0.0.1:1883" in out
+    assert "without site.battery it is left in its own mode" in out
 
 
 def test_profiles_are_listed_and_checked(

@@ -119,7 +119,7 @@ def test_a_device_is_taken_for_what_it_is_and_for_nothing_else(recording: str) -
         try:
             chain = await walk_chain(link) if profile.protocol is Protocol.SUNSPEC else None
             common = await read_common(link, chain) if chain is not None else {}
-            await check_identity(profile, link, chain, common)
+            await check_identity(profile, link, chain, common, ranges=True)
         except DeviceLayoutError:
             return False
         return True
@@ -189,7 +189,7 @@ def encode(profile: Profile, name: str, writes: list[Write], variables: Variable
         return found
 
     needed = asyncio.run(image())
-    return join([one.encode(needed) for one in prepared], one_value=profile.one_value_per_request)
+    return join([one.encode(needed) for one in prepared], alone=profile.one_value_per_request)
 
 
 STEERED = [(name, kind) for name in shipped_names() for kind in shipped_profile(name).controls]

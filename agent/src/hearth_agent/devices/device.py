@@ -198,7 +198,7 @@ class Device:
         raise DeviceError(self.id, "is left alone for a while after an outage")
 
     async def _write_and_compare(self, encoded: Sequence[Encoded]) -> bool:
-        for one in join(encoded, one_value=self.profile.one_value_per_request):
+        for one in join(encoded, alone=self.profile.one_value_per_request):
             await self._link.write(one.fc, one.address, one.registers)
         compared = to_verify(encoded)
         image = await self._image([one.read_back for one in compared])
