@@ -24,6 +24,7 @@ from hearth_agent.devices.errors import DeviceError
 from hearth_agent.devices.profile import Profile, Transport
 from hearth_agent.settings import DeviceSettings, endpoint_of
 from hearth_core.errors import ConfigError
+from hearth_core.points import DeviceKind
 
 Progress = Callable[[str], None]
 
@@ -118,11 +119,16 @@ def sections(results: list[Result]) -> list[tuple[Candidate, dict[str, object]]]
     taken: dict[str, int] = {}
     found = []
     for result in results:
-        for one in (candidate for unit in result.found for candidate in unit.chosen()):
-            name = one.profile.kind.value.replace("_", "-")
-            taken[name] = taken.get(name, 0) + 1
-            id_ = name if taken[name] == 1 else f"{name}-{taken[name]}"
-            found.append((one, _section(id_, one, result.search.endpoint)))
+        for unit in result.found:
+            first = ""
+            # an inverter comes before the meter that is read through it
+            for one in sorted(unit.chosen(), key=lambda one: one.profile.kind is DeviceKind.GRID_METER):
+                name = one.profile.kind.value.replace("_", "-")
+                taken[name] = taken.get(name, 0) + 1
+                id_ = name if taken[name] == 1 else f"{name}-{taken[name]}"
+                section = _section(id_, one, result.search.endpoint)
+                found.append((one, section | {"behind": first} if first else section))
+                first = first or id_
     return found
 
 
