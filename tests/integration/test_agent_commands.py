@@ -108,6 +108,18 @@ async def test_what_discover_prints_is_a_home_that_check_accepts(
     assert set(load_home(config).endpoints) == {"grid-meter", "hybrid-inverter", "ev-charger"}
 
 
+async def test_a_meter_behind_an_inverter_is_named_so(tmp_path: Path) -> None:
+    async with served(devices_of("huawei-sun2000")) as running:
+        (search,) = hurried(plan([f"127.0.0.1:{running.port}"], None, "1", Transport.TCP))
+        lines = report(await search_all([search], 1.0, lambda _: None, gap_s=0.0))
+    pasted = "\n".join(lines[lines.index("devices:") :])
+    assert "id: grid-meter, profile: huawei-sun2000-meter" in pasted
+    config = tmp_path / "agent.yaml"
+    config.write_text(HEAD + pasted)
+    meter = load_home(config).device("grid-meter")
+    assert meter.behind == "hybrid-inverter"
+
+
 async def test_discover_asks_a_silent_host_little_and_a_silent_unit_not_again() -> None:
     async with served(devices_of("go-e")) as running:
         running.server.faults.answer = Answer.SILENT
@@ -350,6 +362,17 @@ async def test_record_writes_a_file_and_says_how_to_serve_it(
         await run("record", "--config", str(config))
     with pytest.raises(ConfigError, match="cannot be written"):
         await run("record", "meter", "--config", str(config), "--out", str(tmp_path / "no" / "such" / "folder"))
+
+
+async def test_a_meter_that_is_wired_the_other_way_round_is_shown_as_used_and_recorded_as_documented(
+    homes_devices: dict[str, Served], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = home_file(tmp_path, homes_devices)
+    config.write_text(config.read_text().replace("unit: 3", "unit: 3, sign: -1"))
+    await run("probe", "meter", "--config", str(config))
+    assert "power_w                              3395.000 W" in capsys.readouterr().out
+    await run("record", "meter", "--config", str(config))
+    assert parse(capsys.readouterr().out, "copy.yaml").expect["power_w"] == -3395.0
 
 
 PASSWORD, OTHER_PASSWORD = "gr€en & Käse/7+", "from the environment 9"

@@ -55,9 +55,13 @@ def test_a_coordinate_is_no_part_of_a_longer_number() -> None:
 
 
 def test_a_file_is_written_anew_without_secrets() -> None:
-    text = "hub: {mqtt_url: 'mqtt://me:p%40ss@h:1', api_key: abcdef}  # p@ss\nsite: {latitude: 50.123, zone: DE}\n"
-    assert secrets_in(text) == {"p@ss", "abcdef", "50.123"}
+    text = (
+        "hub: {mqtt_url: 'mqtt://me:p%40ss@h:1', api_key: abcdef}  # p@ss\n"
+        "site: {latitude: 50.123, zone: DE}\nproof: {by: Anna Ek, passed: 3}\n"
+    )
+    assert secrets_in(text) == {"p@ss", "abcdef", "50.123", "Anna Ek"}
     redacted = redact_file(text)
     assert redacted == (
         "hub:\n  mqtt_url: mqtt://removed@h:1\n  api_key: removed\nsite:\n  latitude: removed\n  zone: DE\n"
+        "proof:\n  by: removed\n  passed: 3\n"
     )

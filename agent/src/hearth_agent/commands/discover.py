@@ -24,6 +24,7 @@ from hearth_agent.devices.errors import DeviceError
 from hearth_agent.devices.profile import Profile, Transport
 from hearth_agent.settings import DeviceSettings, endpoint_of
 from hearth_core.errors import ConfigError
+from hearth_core.points import DeviceKind
 
 Progress = Callable[[str], None]
 
@@ -43,7 +44,7 @@ def discover(
     serial: Annotated[str | None, typer.Option(help="A serial line, such as /dev/ttyUSB0.", show_default=False)] = None,
     units: Annotated[str, typer.Option(help="Unit ids, such as 1-10,100,247; the usual ones.")] = "",
     transport: Annotated[Transport, typer.Option(help="What the hosts speak: tcp or rtu_over_tcp.")] = Transport.TCP,
-    timeout: Annotated[float, typer.Option(min=0.1, max=10, help="How long an answer may take [s].")] = 1.0,
+    timeout: Annotated[float, typer.Option(min=0.1, max=10, help="Seconds that an answer may take.")] = 1.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
 ) -> None:
     """Look for devices, politely, and print a section of agent.yaml for each; nothing is written.
@@ -118,11 +119,16 @@ def sections(results: list[Result]) -> list[tuple[Candidate, dict[str, object]]]
     taken: dict[str, int] = {}
     found = []
     for result in results:
-        for one in (candidate for unit in result.found for candidate in unit.chosen()):
-            name = one.profile.kind.value.replace("_", "-")
-            taken[name] = taken.get(name, 0) + 1
-            id_ = name if taken[name] == 1 else f"{name}-{taken[name]}"
-            found.append((one, _section(id_, one, result.search.endpoint)))
+        for unit in result.found:
+            first = ""
+            # an inverter comes before the meter that is read through it
+            for one in sorted(unit.chosen(), key=lambda one: one.profile.kind is DeviceKind.GRID_METER):
+                name = one.profile.kind.value.replace("_", "-")
+                taken[name] = taken.get(name, 0) + 1
+                id_ = name if taken[name] == 1 else f"{name}-{taken[name]}"
+                section = _section(id_, one, result.search.endpoint)
+                found.append((one, section | {"behind": first} if first else section))
+                first = first or id_
     return found
 
 

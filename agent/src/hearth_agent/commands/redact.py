@@ -14,8 +14,8 @@ from urllib.parse import quote, quote_plus, unquote, urlsplit
 import yaml
 
 REMOVED = "removed"
-_SECRET_KEY = re.compile(r"pass|secret|token|credential|private|(^|_)(key|pin)s?$", re.IGNORECASE)
-_PLACE_KEYS = {"latitude", "longitude", "name", "address", "location", "coordinates"}
+_SECRET_KEY = re.compile(r"passw|passphrase|secret|token|credential|private|(^|_)(key|pin)s?$", re.IGNORECASE)
+_PERSONAL_KEYS = {"latitude", "longitude", "name", "by", "location", "coordinates"}
 _USER_INFO = re.compile(r"(?<=://)[^/\s@]*@")
 _NUMBER = re.compile(r"-?[\d.]+")
 # shorter ones would blot out ordinary words and numbers
@@ -80,7 +80,7 @@ def _secret_values(value: object, key: str = "") -> Iterator[str]:
 
 
 def _is_private(key: str) -> bool:
-    return key in _PLACE_KEYS or _SECRET_KEY.search(key) is not None
+    return key in _PERSONAL_KEYS or _SECRET_KEY.search(key) is not None
 
 
 def _forms(secret: str) -> Iterator[str]:
