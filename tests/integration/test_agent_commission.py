@@ -259,6 +259,20 @@ async def test_a_restless_house_is_said_to_be_one(tmp_path: Path) -> None:
     assert running.house.storage.mode == 0
 
 
+async def test_the_test_stops_before_the_fuse(tmp_path: Path) -> None:
+    looks = count()
+
+    def kiln(phases: Phases) -> Phases:
+        return (more(phases[0], 12_000.0 if next(looks) > 70 else 0.0), phases[1], phases[2])
+
+    good, screen, running, path = await commission(tmp_path, SUMMER, ("inverter",), wires=kiln)
+    assert not good
+    assert "the main fuse is 35 A" in screen.text
+    assert "inverter discharges" not in screen.text
+    assert "proof" not in path.read_text()
+    assert running.house.storage.mode == 0
+
+
 async def test_small_changes_of_the_load_are_borne(tmp_path: Path) -> None:
     noise = random.Random(3)
 
