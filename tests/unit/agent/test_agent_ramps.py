@@ -71,12 +71,8 @@ MISTAKES = [
     ({"grid": 0.1}, "grid", "ten times too little"),
     ({"grid": -10.0}, "grid", "ten times too much: looks like a scale of 0.1 left out"),
     ({"grid": 0.0}, "grid", "does not see the battery"),
-    (
-        {"battery": 10.0, "inverter": 10.0, "grid": 10.0},
-        "store",
-        "the orders of store's profile are ten times too much",
-    ),
-    ({"battery": 0.1, "inverter": 0.1, "grid": 0.1}, "store", "does not follow"),
+    ({"battery": 10.0, "inverter": 10.0, "grid": 10.0}, "store", "orders of store's profile are ten times too much"),
+    ({"battery": 0.1, "inverter": 0.1, "grid": 0.1}, "store", "orders of store's profile are ten times too little"),
     ({"battery": -1.0, "inverter": -1.0, "grid": -1.0}, "store", "orders it the wrong way round"),
     ({"battery": 0.0, "inverter": 0.0, "grid": 0.0}, "store", "does not follow"),
 ]
