@@ -211,7 +211,6 @@ WIRES: list[tuple[float, Callable[[Phases], Phases], str]] = [
     (NIGHT, each(lambda p: p._replace(power_w=p.power_w / 1000)), "looks like kW read as W"),
     (NIGHT, each(lambda p: p._replace(power_w=p.power_w * 10)), "ten times too much"),
     (SUMMER, each(lambda p: p._replace(power_w=p.power_w / 10, current_a=p.current_a / 10)), "ten times too little"),
-    (SUMMER, each(lambda p: p._replace(voltage_v=p.voltage_v / 10)), "ten times too little"),
 ]
 
 
