@@ -13,6 +13,7 @@ from hearth_core.errors import ConfigError
 
 T = TypeVar("T")
 _UNKNOWN = re.compile(r"unknown field `(?P<key>[^`]+)`(?: - at `\$\.?(?P<where>[^`]*)`)?")
+_MISSING = re.compile(r"missing required field `(?P<key>[^`]+)`")
 _WHERE = re.compile(r" - at `\$\.?(?P<where>[^`]*)`")
 # What a Struct's own check refuses begins with the field it is about.
 _NAMED = re.compile(r"(?P<field>[a-z_]+(\[\d+\]|\.[a-z_]+)*): ")
@@ -68,9 +69,21 @@ def _explain(message: str, raw: object, source: str, kind: type) -> ConfigError:
         return ConfigError(source, field, value.get(key) if isinstance(value, dict) else None, meant)
     located = _WHERE.search(message)
     where = located["where"] if located else ""
+    if missing := _MISSING.search(message):
+        where = _missing_in(raw, where, missing["key"])
+        return ConfigError(source, f"{where}.{missing['key']}".lstrip("."), None, "It is missing and needed.")
     if named := _NAMED.match(message):
         where, message = f"{where}.{named['field']}" if where else named["field"], message[named.end() :]
     return ConfigError(source, where or "the file", _look_up(raw, where), _WHERE.sub("", message) + ".")
+
+
+def _missing_in(raw: object, where: str, key: str) -> str:
+    """Name the entry of a mapping that lacks a key: msgspec says ``[...]`` for any of them."""
+    mapping = _look_up(raw, where.removesuffix("[...]"))
+    if not where.endswith("[...]") or not isinstance(mapping, dict):
+        return where
+    lacking = [name for name, entry in mapping.items() if isinstance(entry, dict) and key not in entry]
+    return f"{where.removesuffix('[...]')}.{lacking[0]}" if lacking else where
 
 
 def _look_up(raw: object, where: str) -> Any:  # noqa: ANN401  a value of a file can be anything

@@ -94,6 +94,7 @@ MISTAKES = [
 ]
 PROFILE_MISTAKES = [
     (PROFILE.replace("    safe: [{address: 20, value: 16}]\n", ""), "controls.ev_current.safe", "own mode"),
+    (PROFILE.replace("    class: S\n", ""), "controls.ev_current.class", "missing and needed"),
     (PROFILE.replace("safe: [{address: 20, value: 16}]", "safe: []"), "controls.ev_current.safe", "own mode"),
     (PROFILE.replace("order: [{address: 20", "order: [{address: 7"), "order[0].address", "read-only"),
     (PROFILE.replace("safe: [{address: 20", "safe: [{address: 7"), "safe[0].address", "read-only"),

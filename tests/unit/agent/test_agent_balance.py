@@ -18,7 +18,7 @@ from hearth_sim.serving import HouseOptions, build_house
 from hearth_sim.sunspec_models import battery_dc_w, pv_dc_w
 
 BOUNDS = Bounds(capacity_wh=10_000.0, inverter_share=0.45)
-POLL_S = 10
+POLL_S = 20
 Change = Callable[[Flows], Flows]
 
 
@@ -60,7 +60,7 @@ def first_breach(looks: list[Flows], change: Change) -> tuple[float, str, str] |
     return None
 
 
-@pytest.mark.parametrize("day", ["2016-01-10", "2016-04-05", "2016-07-03"])
+@pytest.mark.parametrize("day", ["2016-01-10", "2016-04-10", "2016-07-03"])
 def test_a_sound_home_is_never_accused(day: str) -> None:
     assert first_breach(recorded(day), lambda flows: flows) is None
 
@@ -116,7 +116,7 @@ def test_a_fault_takes_control_away(day: str, change: Change, concerns: str, min
 def test_a_minute_of_contradiction_is_borne() -> None:
     """A load that starts between the readings of two devices looks like a contradiction for a moment."""
     looks = [
-        replace(flows, grid_w=-9_000.0) if step % 60 < 6 else flows for step, flows in enumerate(recorded("2016-01-10"))
+        replace(flows, grid_w=-9_000.0) if step % 30 < 3 else flows for step, flows in enumerate(recorded("2016-01-10"))
     ]
     assert first_breach(looks, lambda flows: flows) is None
 

@@ -32,7 +32,7 @@ tariff: {import_adder_eur_per_kwh: 0.16}
         (GOOD.replace("main_fuse_a: 35", "main_fuse_a: 0"), "limits.main_fuse_a", "> 0"),
         (GOOD.replace("Europe/Berlin", "Berlin/Europe"), "the file", "Europe/Berlin"),
         (GOOD.replace("47.6", "147.6"), "latitude", "<= 90"),
-        (GOOD.replace("latitude: 47.6", ""), "the file", "latitude"),
+        (GOOD.replace("latitude: 47.6", ""), "latitude", "missing and needed"),
         (GOOD + "\nlimits: [", "line 10", "Correct the YAML"),
     ],
 )

@@ -114,19 +114,23 @@ async def _level(home: Home, mover: Mover, sampler: Sampler, order_w: float) -> 
         mover.keep()
         flows = sample.flows(home.profiles)
         started_s = sample.at_s if started_s is None else started_s
-        if alarm := _alarm(home, flows):
+        if alarm := _alarm(home, flows, order_w):
             return looks, alarm
         if sample.at_s - started_s >= SETTLE_S:
             looks.append(flows)
     return looks, ""
 
 
-def _alarm(home: Home, flows: Flows) -> str:
+def _alarm(home: Home, flows: Flows, order_w: float) -> str:
+    """Return why the test must stop now, or ""."""
     limits, battery = home.settings.site.limits, home.settings.site.battery
     for number, power_w in enumerate(flows.phase_w[: limits.phases], start=1):
         amps = abs(power_w if power_w is not None else flows.grid_w or 0.0) / _PHASE_V
         if amps > limits.main_fuse_a:
             return f"L{number} came to {amps:.0f} A, the main fuse is {limits.main_fuse_a:g} A"
+    exported_w = -(flows.grid_w or 0.0)
+    if order_w > 0 and limits.export_limit_w is not None and exported_w > limits.export_limit_w:
+        return f"{exported_w:.0f} W are fed in, the limit is {limits.export_limit_w:g} W"
     soc = flows.soc_percent
     if battery is not None and soc is not None and not battery.min_soc_percent <= soc <= battery.max_soc_percent:
         return f"the charge came to {soc:.0f} %"

@@ -84,7 +84,7 @@ def commission(
     who = by or getpass.getuser()
     asker = Asker(who, clock, frozenset(yes_to), prompt)
     options = Options(devices=tuple(chosen), by=who, watch_s=watch_s, power_w=power_w)
-    console = Console(width=None if sys.stdout.isatty() else 160)
+    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
     events = EventLog(clock)
     made = make_devices(home, clock, events)
     course = Course(home, made, asker, Terminal(console), options, clock, events)

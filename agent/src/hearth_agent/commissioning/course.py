@@ -137,6 +137,11 @@ class Course:
         )
         if not self._asker.ask(device, "ramp", question):
             return _not_tried(device, "nobody said yes to the test", "run it again and say yes")
+        # the answer may have taken its time
+        flows = (await self._sampler.once()).flows(self._home.profiles)
+        power_w, why = power_of_test(self._home, flows, power_w)
+        if not power_w:
+            return _not_tried(device, why, "repeat it when there is room")
         async with moved(self._devices[device], ControlKind.BATTERY_INTERVAL, self._clock, self._events) as mover:
             return await ramp_battery(
                 self._home, device, self._roles.grid, mover, self._sampler, power_w, self._screen.say

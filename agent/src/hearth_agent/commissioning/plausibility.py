@@ -13,7 +13,7 @@ from hearth_agent.devices.profile import Profile
 _LINES = (1, 2, 3)
 _VOLTS, _VOLT_RANGE = 230.0, (90.0, 280.0)
 _HERTZ, _HERTZ_RANGES = 50.0, ((49.0, 51.0), (59.0, 61.0))
-_LEAST_VA = 60.0
+_LEAST_VA, _NO_VA = 60.0, 0.001
 _MOST_POWER_FACTOR, _LEAST_POWER_FACTOR = 1.15, 0.12
 _LEAST_WH, _LEAST_TICKS = 20.0, 4
 _PROFILE_REMEDY = "correct the point's scale in a copy of the profile, or the device's setting"
@@ -91,10 +91,11 @@ def _apparent_power(device: str, samples: Sequence[Sample], phases: int) -> Iter
     factors, highest_va = [], 0.0
     for line in _LINES[:phases]:
         for watts, volts, amps in rows(samples, device, [f"{name}_l{line}_{unit}" for name, unit in _WHAT]):
-            highest_va = max(highest_va, volts * abs(amps))
-            if volts * abs(amps) > _LEAST_VA:
-                factors.append(abs(watts) / (volts * abs(amps)))
-    if highest_va == 0.0:
+            va = volts * abs(amps)
+            highest_va = max(highest_va, va)
+            if max(va, abs(watts)) > _LEAST_VA:
+                factors.append(abs(watts) / max(va, _NO_VA))
+    if highest_va == 0.0 and not factors:
         return
     if len(factors) < phases:
         text = f"hardly any current flows ({highest_va:.0f} VA at most)"

@@ -167,11 +167,11 @@ def _battery_fault(device: str, grid: str, seen: tuple[float, float, float], apa
             device,
             f"the battery does the opposite of what it is told: {device}'s profile orders it the wrong way round",
         )
+    if max(battery, inverter, answer) < 2 * min(battery, inverter, answer) and (name := factor_name(answer)):
+        return device, f"the orders of {device}'s profile are {name}"
     if max(map(abs, (battery, inverter, answer))) < _NOTHING:
         remedy = f"{device} takes the order but does not follow: allow control by Modbus in its own menu"
         return device, remedy
-    if max(battery, inverter, answer) < 2 * min(battery, inverter, answer) and (name := factor_name(answer)):
-        return device, f"the orders of {device}'s profile are {name}"
     if fine.count(True) < 2:
         return "", "the battery follows only in part: look at its charge, temperature and own limits, and repeat it"
     if not fine[0]:
