@@ -8,7 +8,7 @@ import struct
 import pytest
 
 from hearth_agent.devices.catalogue import shipped_names, shipped_profile
-from hearth_agent.devices.layout import Chain, lay_out
+from hearth_agent.devices.layout import Block, Chain, lay_out
 from hearth_agent.devices.profile import Poll, Profile, Protocol
 from hearth_agent.devices.readplan import Answer, ReadPlan
 from hearth_core.points import POINTS, is_known
@@ -18,8 +18,10 @@ Image = dict[tuple[int, int], int]
 
 # a Fronius GEN24 with int+SF setting: where its models lie, and how long they are
 GEN24 = Chain(
-    {1: (40002, 65), 103: (40069, 50), 120: (40121, 26), 121: (40149, 30), 122: (40181, 44)}
-    | {123: (40227, 24), 160: (40253, 88), 124: (40343, 24)}
+    (
+        *(Block(1, 40002, 65), Block(103, 40069, 50), Block(120, 40121, 26), Block(121, 40149, 30)),
+        *(Block(122, 40181, 44), Block(123, 40227, 24), Block(160, 40253, 88), Block(124, 40343, 24)),
+    )
 )
 
 
@@ -163,7 +165,7 @@ def test_a_counter_that_never_counted_is_missing() -> None:
 
 def test_a_float_inverter_is_found_behind_other_models() -> None:
     """The float setting moves every address: offsets must come from the device's own chain."""
-    chain = Chain({113: (40069, 60), 160: (40300, 88), 124: (40500, 24)})
+    chain = Chain((Block(113, 40069, 60), Block(160, 40300, 88), Block(124, 40500, 24)))
     image: Image = {}
     high, low = struct.unpack(">HH", struct.pack(">f", -750.5))
     image[3, 40069 + 22], image[3, 40069 + 23] = high, low
@@ -171,7 +173,7 @@ def test_a_float_inverter_is_found_behind_other_models() -> None:
 
 
 def test_an_inverter_with_two_modules_has_no_battery_points() -> None:
-    chain = Chain({103: (40069, 50), 160: (40253, 48), 124: (40343, 24)})
+    chain = Chain((Block(103, 40069, 50), Block(160, 40253, 48), Block(124, 40343, 24)))
     values = read(shipped_profile("sunspec-hybrid"), gen24(), chain)
     assert values["pv_power_w"] == 4100.0
     assert "battery_power_w" not in values

@@ -9,11 +9,13 @@ import math
 import struct
 from collections.abc import Sequence
 
-from hearth_agent.devices.profile import REGISTERS, RegisterType, WordOrder
+from hearth_agent.devices.registers import REGISTERS, RegisterType, WordOrder
 
-_F32 = struct.Struct(">f")
-_I32 = struct.Struct(">I")
-_SIGN_BIT = {RegisterType.S16: 1 << 15, RegisterType.S32: 1 << 31}
+_FLOATS = {
+    RegisterType.F32: (struct.Struct(">f"), struct.Struct(">I")),
+    RegisterType.F64: (struct.Struct(">d"), struct.Struct(">Q")),
+}
+_SIGN_BIT = {RegisterType.S16: 1 << 15, RegisterType.S32: 1 << 31, RegisterType.S64: 1 << 63}
 
 
 class EncodeError(ValueError):
@@ -39,8 +41,9 @@ def unsigned(registers: Sequence[int], offset: int, count: int, word_order: Word
 
 def interpret(raw: int, kind: RegisterType) -> float | None:
     """Turn the unsigned raw value into the number it stands for; None for NaN and infinity."""
-    if kind is RegisterType.F32:
-        number: float = _F32.unpack(_I32.pack(raw))[0]
+    if kind in _FLOATS:
+        as_float, as_bits = _FLOATS[kind]
+        number: float = as_float.unpack(as_bits.pack(raw))[0]
         return number if math.isfinite(number) else None
     sign_bit = _SIGN_BIT.get(kind)
     if sign_bit is not None and raw & sign_bit:
@@ -57,9 +60,10 @@ def encode(value: float, kind: RegisterType, word_order: WordOrder) -> list[int]
     if not math.isfinite(value):
         raise EncodeError(f"{value} is no number a device can be told")
     count = REGISTERS[kind]
-    if kind is RegisterType.F32:
+    if kind in _FLOATS:
+        as_float, as_bits = _FLOATS[kind]
         try:
-            raw: int = _I32.unpack(_F32.pack(value))[0]
+            raw: int = as_bits.unpack(as_float.pack(value))[0]
         except OverflowError as error:
             raise EncodeError(f"{value} does not fit {kind}") from error
     else:
@@ -73,13 +77,17 @@ def encode(value: float, kind: RegisterType, word_order: WordOrder) -> list[int]
     return words if word_order is WordOrder.BIG else words[::-1]
 
 
-def text(registers: Sequence[int]) -> str:
+def text(registers: Sequence[int], *, low_byte_first: bool = False) -> str:
     """Read a text: two characters a register, NULs and blanks at the end cut off.
+
+    Args:
+        registers: As the device answers.
+        low_byte_first: The first character of each register is its low byte (some makers; never for numbers).
 
     Example:
         >>> text([0x4672, 0x6F6E, 0x6975, 0x7300])
         'Fronius'
     """
-    data = b"".join(register.to_bytes(2, "big") for register in registers)
+    data = b"".join(register.to_bytes(2, "little" if low_byte_first else "big") for register in registers)
     printable = data.split(b"\0", 1)[0].decode("ascii", errors="replace")
     return "".join(c for c in printable if c.isprintable()).strip()

@@ -17,7 +17,7 @@ from hearth_agent.devices.packing import Span, pack
 from hearth_agent.devices.profile import Poll, Profile, Protocol, Write
 from hearth_agent.devices.readplan import Answer, ReadPlan
 from hearth_agent.devices.snapshot import Measured
-from hearth_agent.devices.writing import Encoded, Variables, join, prepare
+from hearth_agent.devices.writing import Encoded, Variables, join, prepare, to_verify
 from hearth_agent.events import EventLog
 from hearth_core.clock import Clock
 from hearth_core.messages import DeviceInfo
@@ -27,7 +27,6 @@ logger = logging.getLogger(__name__)
 # real time: how long a device that does not answer is left alone
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
-_HOLDING = 3
 
 
 class Device:
@@ -42,7 +41,7 @@ class Device:
         self._link = ModbusLink(id_, host, port, unit, profile.timeout_s)
         self._chain: Chain | None = None
         self._plans: dict[Poll, ReadPlan] = {}
-        self._encoded: dict[tuple[int, float], Encoded] = {}
+        self._encoded: dict[tuple[int, int, float], Encoded] = {}
         self._opening = asyncio.Lock()
         self._pause_s = 0.0
         self._try_again_at = 0.0
@@ -114,13 +113,18 @@ class Device:
             self.identity = await read_common(self._link, self._chain)
         elif self.profile.identity.serial is not None:
             where = self.profile.identity.serial
-            self.identity = {"serial": text(await self._link.read(where.fc, where.address, where.count))}
+            registers = await self._link.read(where.fc, where.address, where.count)
+            self.identity = {"serial": text(registers, low_byte_first=where.low_byte_first)}
         points = lay_out(self.profile, self._chain)
         if not points:
             raise DeviceLayoutError("it has none of the profile's points")
         limits = (self.profile.max_registers, self.profile.max_gap)
+        one_value = self.profile.one_value_per_request
         urgent = [point for point in points if point.poll is Poll.CONTROL]
-        self._plans = {Poll.POLL: ReadPlan(points, *limits), Poll.CONTROL: ReadPlan(urgent, *limits)}
+        self._plans = {
+            Poll.POLL: ReadPlan(points, *limits, one_value=one_value),
+            Poll.CONTROL: ReadPlan(urgent, *limits, one_value=one_value),
+        }
 
     async def _read(self, plan: ReadPlan) -> dict[str, float]:
         answers: list[Answer] = []
@@ -172,15 +176,15 @@ class Device:
         raise DeviceError(self.id, "is left alone for a while after an outage")
 
     async def _write_and_compare(self, encoded: Sequence[Encoded]) -> bool:
-        for address, registers in join(encoded):
-            await self._link.write(address, registers)
-        spans = [Span(_HOLDING, one.address, one.address + len(one.registers)) for one in encoded]
-        image = await self._image(spans)
-        return all(image.get(one.address + i) == word for one in encoded for i, word in enumerate(one.registers))
+        for one in join(encoded, one_value=self.profile.one_value_per_request):
+            await self._link.write(one.address, one.registers, fc=one.fc)
+        compared = to_verify(encoded)
+        image = await self._image([one.read_back for one in compared])
+        return all(one.stands_in(image) for one in compared)
 
     async def _encode(self, writes: Sequence[Write], variables: Variables, *, again: bool) -> list[Encoded]:
         prepared = [prepare(self.id, self.profile, write, variables, self._chain) for write in writes]
-        keys = [(one.where.address, one.value) for one in prepared]
+        keys = [(one.where.fc, one.where.address, one.value) for one in prepared]
         if again and all(key in self._encoded for key in keys):
             return [self._encoded[key] for key in keys]
         image = await self._image([span for one in prepared for span in one.needed])
@@ -188,10 +192,13 @@ class Device:
         self._encoded = dict(zip(keys, encoded, strict=True)) | (self._encoded if again else {})
         return encoded
 
-    async def _image(self, spans: Sequence[Span]) -> dict[int, int]:
-        """Read holding registers with few requests; address -> register."""
-        image: dict[int, int] = {}
-        for span in pack(spans, self.profile.max_registers, self.profile.max_gap):
+    async def _image(self, spans: Sequence[Span]) -> dict[tuple[int, int], int]:
+        """Read registers with few requests; (function code, address) -> register."""
+        image: dict[tuple[int, int], int] = {}
+        one_value = self.profile.one_value_per_request
+        limits = (self.profile.max_registers, self.profile.max_gap)
+        for span in sorted(set(spans)) if one_value else pack(spans, *limits):
             registers = await self._link.read(span.fc, span.address, span.end - span.address)
-            image.update(zip(range(span.address, span.end), registers, strict=True))
+            addresses = range(span.address, span.end)
+            image.update({(span.fc, address): word for address, word in zip(addresses, registers, strict=True)})
         return image

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hearth_agent.devices.codec import text
 from hearth_agent.devices.errors import DeviceLayoutError, DeviceRefusedError
-from hearth_agent.devices.layout import Chain
+from hearth_agent.devices.layout import Block, Chain
 from hearth_agent.devices.link import ModbusLink
 from hearth_agent.devices.sunspec_models import definition
 
@@ -23,15 +23,14 @@ async def walk_chain(link: ModbusLink) -> Chain:
         DeviceError: The device could not be asked.
     """
     address = await _find_marker(link) + 2
-    models: dict[int, tuple[int, int]] = {}
+    blocks: list[Block] = []
     for _ in range(_LONGEST_CHAIN):
         # some devices give no length for the end marker, so the two are read one by one
         (model,) = await link.read(3, address, 1)
         if model == _END:
-            return Chain(models)
+            return Chain(tuple(blocks))
         (length,) = await link.read(3, address + 1, 1)
-        # a model may come again (meters behind an inverter); the inverter's own is the first
-        models.setdefault(model, (address, length))
+        blocks.append(Block(model, address, length))
         address += 2 + length
         if address > 65533:
             break
@@ -49,14 +48,14 @@ async def _find_marker(link: ModbusLink) -> int:
 
 
 async def read_common(link: ModbusLink, chain: Chain) -> dict[str, str]:
-    """Read manufacturer, model and serial number from model 1; empty when the device has none."""
-    if _COMMON not in chain.models:
+    """Read manufacturer, model, firmware and serial number from model 1; empty when the device has none."""
+    block = chain.find([_COMMON])
+    if block is None:
         return {}
-    address, length = chain.models[_COMMON]
-    registers = await link.read(3, address, min(2 + length, 125))
+    registers = await link.read(3, block.address, min(2 + block.length, 125))
     fixed = definition(_COMMON).fixed
     found = {}
-    for name, point_name in (("manufacturer", "Mn"), ("model", "Md"), ("serial", "SN")):
+    for name, point_name in (("manufacturer", "Mn"), ("model", "Md"), ("firmware", "Vr"), ("serial", "SN")):
         point = fixed[point_name]
         found[name] = text(registers[point.offset : point.offset + point.registers])
     return found

@@ -6,13 +6,18 @@ models and the float setting move everything behind them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from hearth_agent.devices.profile import REGISTERS, Poll, Profile, RegisterType, Source, WordOrder, Write
+from hearth_agent.devices.controls import Write
+from hearth_agent.devices.profile import Poll, Profile
+from hearth_agent.devices.registers import REGISTERS, RegisterType, Source, WordOrder
 from hearth_agent.devices.sunspec_models import ModelPoint, definition
 from hearth_core.points import POINTS
+
+_COILS, _HOLDING = 1, 3
+_WRITE_COIL = 5
 
 
 class Place(NamedTuple):
@@ -41,10 +46,32 @@ class LaidOutPoint:
     high: float
 
 
-class Chain(NamedTuple):
-    """The models one SunSpec device has: model -> (address of its id register, its length)."""
+class Block(NamedTuple):
+    """One model of a device: the address of its id register, and how many registers follow its length."""
 
-    models: dict[int, tuple[int, int]]
+    model: int
+    address: int
+    length: int
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The models one SunSpec device has, in their order; a model may come again (meters behind an inverter)."""
+
+    blocks: tuple[Block, ...]
+
+    @property
+    def models(self) -> frozenset[int]:
+        """Which models there are."""
+        return frozenset(block.model for block in self.blocks)
+
+    def find(self, models: Collection[int], occurrence: int = 1) -> Block | None:
+        """Return the n-th block of the first of these models that occurs so often; None when there is none."""
+        for model in models:
+            blocks = [block for block in self.blocks if block.model == model]
+            if len(blocks) >= occurrence:
+                return blocks[occurrence - 1]
+        return None
 
 
 def lay_out(profile: Profile, chain: Chain | None) -> list[LaidOutPoint]:
@@ -71,36 +98,33 @@ def lay_out(profile: Profile, chain: Chain | None) -> list[LaidOutPoint]:
 
 def place(profile: Profile, source: Source, chain: Chain | None) -> Place | None:
     """Place one source, or None when the device does not have it."""
-    if chain is None:
-        kind = source.type or profile.type
+    if source.address is not None:
         return Place(
             fc=source.fc or profile.fc,
-            address=source.address or 0,
-            type=kind,
+            address=source.address,
+            type=source.type or profile.type,
             word_order=source.word_order or profile.word_order,
-            missing=frozenset(source.nan),
+            missing=frozenset(profile.missing(source)),
             factor=source.scale * source.sign,
             scale_factor_address=None,
         )
-    for model in source.models:
-        if model in chain.models:
-            return _sunspec_place(model, chain.models[model], source)
-    return None
+    block = chain.find(source.models, source.occurrence) if chain is not None else None
+    return _sunspec_place(block, source) if block is not None else None
 
 
 def write_place(profile: Profile, write: Write, chain: Chain | None) -> Place | None:
-    """Place one register of an order, or None when the device does not have it."""
-    if chain is None:
-        return Place(
-            3, write.address or 0, write.type, write.word_order or profile.word_order, frozenset(), write.scale, None
-        )
-    if write.model is None or write.model not in chain.models:
-        return None
-    return _sunspec_place(write.model, chain.models[write.model], Source(model=write.model, point=write.point))
+    """Place one register of an order where it can be read back, or None when the device does not have it."""
+    if write.address is not None:
+        fc = _COILS if write.fc == _WRITE_COIL else _HOLDING
+        word_order = write.word_order or profile.word_order
+        return Place(fc, write.address, write.type, word_order, frozenset(), write.scale, None)
+    source = Source(model=write.model, point=write.point)
+    block = chain.find(source.models) if chain is not None else None
+    return _sunspec_place(block, source) if block is not None else None
 
 
-def _sunspec_place(model: int, where: tuple[int, int], source: Source) -> Place | None:
-    address, length = where
+def _sunspec_place(block: Block, source: Source) -> Place | None:
+    model, address, length = block
     known = definition(model)
     name = source.point or ""
     if source.module is None:
@@ -111,7 +135,7 @@ def _sunspec_place(model: int, where: tuple[int, int], source: Source) -> Place 
     if start + point.offset + point.registers > address + 2 + length:
         return None  # this device's model is shorter: it has fewer modules
     return Place(
-        fc=3,
+        fc=_HOLDING,
         address=start + point.offset,
         type=point.type,
         word_order=WordOrder.BIG,

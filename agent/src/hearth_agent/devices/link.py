@@ -13,7 +13,8 @@ from hearth_agent.devices.errors import DeviceError, DeviceRefusedError, DeviceT
 # pymodbus logs one line a failed request; the device tells an outage once instead
 logging.getLogger("pymodbus").setLevel(logging.CRITICAL)
 
-_WRITE_REGISTERS = 16
+_READ_COILS = 1
+_WRITE_COIL, _WRITE_REGISTER, _WRITE_REGISTERS = 5, 6, 16
 
 
 class ModbusLink:
@@ -52,7 +53,7 @@ class ModbusLink:
             self._client = None
 
     async def read(self, fc: int, address: int, count: int) -> list[int]:
-        """Read registers with function code 3 or 4.
+        """Read registers with function code 3 or 4, coils with 1.
 
         Raises:
             DeviceTimeoutError: No answer in time.
@@ -60,19 +61,22 @@ class ModbusLink:
             DeviceError: Not connected, or the answer is not one to this question.
         """
         client = self._open_client()
-        request = client.read_input_registers if fc == 4 else client.read_holding_registers
+        requests = {1: client.read_coils, 3: client.read_holding_registers, 4: client.read_input_registers}
+        request = requests[fc]
         try:
             answer = await request(address, count=count, device_id=self._unit)
         except ModbusException as error:
             raise DeviceTimeoutError(self._device, f"did not answer within {self._timeout_s:g} s") from error
         self._check(answer, fc, address)
+        if fc == _READ_COILS:
+            return [int(bit) for bit in answer.bits[:count]]
         # pymodbus does not compare the answer with the question
         if len(answer.registers) != count:
             raise DeviceError(self._device, f"sent {len(answer.registers)} registers, asked were {count}")
         return list(answer.registers)
 
-    async def write(self, address: int, registers: list[int]) -> None:
-        """Write holding registers (function code 16).
+    async def write(self, address: int, registers: list[int], *, fc: int = _WRITE_REGISTERS) -> None:
+        """Write holding registers (function code 16), one of them (6), or a coil (5).
 
         Raises:
             DeviceTimeoutError: No answer in time; the registers may have been written or not.
@@ -81,10 +85,16 @@ class ModbusLink:
         """
         client = self._open_client()
         try:
-            answer = await client.write_registers(address, registers, device_id=self._unit)
+            answer: ModbusPDU
+            if fc == _WRITE_COIL:
+                answer = await client.write_coil(address, bool(registers[0]), device_id=self._unit)
+            elif fc == _WRITE_REGISTER:
+                answer = await client.write_register(address, registers[0], device_id=self._unit)
+            else:
+                answer = await client.write_registers(address, registers, device_id=self._unit)
         except ModbusException as error:
             raise DeviceTimeoutError(self._device, f"did not answer within {self._timeout_s:g} s") from error
-        self._check(answer, _WRITE_REGISTERS, address)
+        self._check(answer, fc, address)
 
     def _open_client(self) -> AsyncModbusTcpClient:
         if self._client is None or not self._client.connected:

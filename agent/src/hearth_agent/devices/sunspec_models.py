@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from hearth_agent.devices.profile import RegisterType
+from hearth_agent.devices.registers import RegisterType
 from hearth_core.errors import PermanentError
 
 _FOLDER = resources.files("hearth_agent.devices") / "sunspec_json"

@@ -5,22 +5,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 
-from hearth_agent.devices.profile import (
-    REGISTERS,
-    VARIABLES,
-    ControlKind,
-    ControlSpec,
-    PointSpec,
-    Profile,
-    Protocol,
-    RegisterType,
-    SafetyClass,
-    Source,
-    Write,
-)
+from hearth_agent.devices.profile import Identity, IdentityCheck, PointSpec, Profile, Protocol
+from hearth_agent.devices.registers import REGISTERS, RegisterType, Source
 from hearth_agent.devices.sunspec_models import UnknownModelError, definition
+from hearth_agent.devices.validate_controls import control_problems
 from hearth_core.errors import ConfigError
 from hearth_core.points import POINTS, is_known
+
+_LAST_REGISTER = 65535
 
 
 def check_profile(profile: Profile, source: str) -> None:
@@ -29,11 +21,19 @@ def check_profile(profile: Profile, source: str) -> None:
     Raises:
         ConfigError: The first thing that is wrong.
     """
+    for problem in problems(profile, source):
+        raise problem
+
+
+def problems(profile: Profile, source: str) -> Iterator[ConfigError]:
+    """Yield everything that is wrong with a profile the grammar has accepted."""
     for name, point in profile.points.items():
-        _check_point(profile, name, point, source)
-    _check_overlaps(profile, source)
+        yield from _point_problems(profile, name, point, source)
+    yield from _overlaps(profile, source)
+    yield from _identity_problems(profile, source)
     for kind, control in profile.controls.items():
-        _check_control(profile, kind, control, source)
+        for field, one in control_problems(profile, kind, control, source):
+            yield from [one] if isinstance(one, ConfigError) else _source_problems(profile, field, one, source)
 
 
 def sources(name: str, point: PointSpec) -> Iterator[tuple[str, Source]]:
@@ -45,120 +45,111 @@ def sources(name: str, point: PointSpec) -> Iterator[tuple[str, Source]]:
         yield f"points.{name}", point
 
 
-def register_type(profile: Profile, source: Source) -> RegisterType:
-    """Return a plain source's type, with the profile's default."""
-    return source.type or profile.type
-
-
-def _check_point(profile: Profile, name: str, point: PointSpec, source: str) -> None:
+def _point_problems(profile: Profile, name: str, point: PointSpec, source: str) -> Iterator[ConfigError]:
+    field = f"points.{name}"
+    known = POINTS.get(name)
     if not is_known(name):
         close = difflib.get_close_matches(name, POINTS, n=1)
         meant = f"Did you mean {close[0]!r}?" if close else "Use a name of the vocabulary, or a named extra x_..."
-        raise ConfigError(source, f"points.{name}", name, meant)
+        yield ConfigError(source, field, name, meant)
+    elif known is None and not point.unit:
+        yield ConfigError(source, f"{field}.unit", point.unit, "An extra needs its unit; '1' where it has none.")
+    if known is not None and point.unit not in (None, known.unit):
+        remedy = f"The vocabulary's unit is {known.unit or 'none'}: scale the number to it and leave unit out."
+        yield ConfigError(source, f"{field}.unit", point.unit, remedy)
+    wrong = [code for code in point.codes.values() if known is not None and not known.low <= code <= known.high]
+    if known is not None and wrong:
+        yield ConfigError(source, f"{field}.codes", wrong[0], f"The vocabulary says: {known.text}.")
     if point.terms and (point.address is not None or point.model is not None):
-        raise ConfigError(source, f"points.{name}", "terms and address", "Give either terms or one source.")
-    for field, one in sources(name, point):
-        _check_source(profile, field, one, source)
+        yield ConfigError(source, field, "terms and address", "Give either terms or one source.")
+    for where, one in sources(name, point):
+        yield from _source_problems(profile, where, one, source)
 
 
-def _check_source(profile: Profile, field: str, one: Source, source: str) -> None:
+def _source_problems(profile: Profile, field: str, one: Source, source: str) -> Iterator[ConfigError]:
     if one.scale == 0:
-        raise ConfigError(source, f"{field}.scale", one.scale, "A scale of 0 makes every value 0; use 1 for none.")
-    if profile.protocol is Protocol.SUNSPEC:
-        if one.model is None or one.point is None:
-            raise ConfigError(source, field, one.address, "A SunSpec profile names model and point, not addresses.")
+        yield ConfigError(source, f"{field}.scale", one.scale, "A scale of 0 makes every value 0; use 1 for none.")
+    sunspec = profile.protocol is Protocol.SUNSPEC
+    if one.address is not None:
+        if one.model is not None or one.point is not None:
+            yield ConfigError(source, field, one.address, "Give either an address, or model and point.")
+        yield from _register_problems(profile, field, one, source)
+    elif not sunspec and one.model is not None:
+        yield ConfigError(source, f"{field}.model", one.model, "Only a profile with protocol: sunspec has models.")
+    elif not sunspec:
+        yield ConfigError(source, f"{field}.address", None, "Give the 0-based wire address of the register.")
+    elif one.model is None or one.point is None:
+        yield ConfigError(source, field, None, "Give model and point (or the address of a register beside the models).")
+    else:
         for model in one.models:
-            _check_model_point(field, model, one.point, one.module, source)
+            yield from model_point_problems(field, model, one.point, one.module, source)
+
+
+def _register_problems(profile: Profile, field: str, one: Source, source: str) -> Iterator[ConfigError]:
+    kind = one.type or profile.type
+    if kind is RegisterType.STR:
+        yield ConfigError(source, f"{field}.type", "str", "A point is a number; texts belong to identity.")
         return
-    if one.address is None:
-        raise ConfigError(source, f"{field}.address", None, "Give the 0-based wire address of the register.")
-    if register_type(profile, one) is RegisterType.STR:
-        raise ConfigError(source, f"{field}.type", "str", "A point is a number; texts belong to identity.")
+    if (one.address or 0) + REGISTERS[kind] - 1 > _LAST_REGISTER:
+        yield ConfigError(source, f"{field}.address", one.address, f"A {kind} does not fit there; the last is 65535.")
+    if REGISTERS[kind] > profile.max_registers:
+        remedy = f"A {kind} has {REGISTERS[kind]} registers, a request at most max_registers {profile.max_registers}."
+        yield ConfigError(source, f"{field}.type", str(kind), remedy)
 
 
-def _check_model_point(field: str, model: int, point: str, module: int | None, source: str) -> None:
+def model_point_problems(field: str, model: int, point: str, module: int | None, source: str) -> Iterator[ConfigError]:
+    """Yield what is wrong with the name of a SunSpec point."""
     try:
         model_definition = definition(model)
     except UnknownModelError as error:
-        raise ConfigError(source, f"{field}.model", model, str(error)) from error
+        yield ConfigError(source, f"{field}.model", model, str(error))
+        return
     known = model_definition.fixed if module is None else model_definition.repeating
     if point not in known:
         close = difflib.get_close_matches(point, known, n=1)
         meant = f"Did you mean {close[0]!r}?" if close else f"Points of model {model}: {', '.join(known)}."
-        raise ConfigError(source, f"{field}.point", point, meant)
+        yield ConfigError(source, f"{field}.point", point, meant)
 
 
-def _check_overlaps(profile: Profile, source: str) -> None:
-    taken: dict[tuple[int, int], str] = {}
+def _overlaps(profile: Profile, source: str) -> Iterator[ConfigError]:
+    """A register belongs to one point, unless one makes a sum or a state of what another tells as it is."""
+    taken: dict[tuple[int, int], tuple[str, Source, bool]] = {}
     for name, point in profile.points.items():
         for field, one in sources(name, point):
-            if one.address is None:
+            kind = one.type or profile.type
+            if one.address is None or kind is RegisterType.STR:
                 continue
-            function = one.fc or profile.fc
-            for register in range(one.address, one.address + REGISTERS[register_type(profile, one)]):
-                other = taken.setdefault((function, register), field)
-                if other != field:
-                    remedy = (
-                        f"Register {register} (function {function}) already belongs to {other}; correct one of them."
-                    )
-                    raise ConfigError(source, f"{field}.address", one.address, remedy)
+            derived = bool(point.terms or point.codes)
+            for register in range(one.address, one.address + REGISTERS[kind]):
+                other, there, also = taken.setdefault((one.fc or profile.fc, register), (field, one, derived))
+                same = there.address == one.address and (there.type or profile.type) is kind
+                if other != field and not (same and (derived or also)):
+                    remedy = f"Register {register} already belongs to {other}; correct one of them."
+                    yield ConfigError(source, f"{field}.address", one.address, remedy)
+                    break
 
 
-def _check_control(profile: Profile, kind: ControlKind, control: ControlSpec, source: str) -> None:
-    field = f"controls.{kind}"
-    if not control.safe:
-        raise ConfigError(source, f"{field}.safe", [], "Say what puts the device back into its own mode.")
-    if control.safety_class is SafetyClass.TIMED and (control.lease_s is None or not control.refresh):
-        remedy = "A control of class T needs lease_s and refresh; use class S when the device never reverts."
-        raise ConfigError(source, f"{field}.lease_s", control.lease_s, remedy)
-    if control.safety_class is not SafetyClass.TIMED and (control.lease_s is not None or control.refresh):
-        raise ConfigError(source, f"{field}.lease_s", control.lease_s, "Only class T has lease_s and refresh.")
-    if control.min_a > control.max_a:
-        raise ConfigError(source, f"{field}.min_a", control.min_a, f"It must not be above max_a {control.max_a:g}.")
-    for part, writes in (("order", control.order), ("refresh", control.refresh), ("safe", control.safe)):
-        for index, write in enumerate(writes):
-            _check_write(profile, kind, f"{field}.{part}[{index}]", write, source, constant=part == "safe")
-
-
-def _check_write(profile: Profile, kind: ControlKind, field: str, write: Write, source: str, *, constant: bool) -> None:
-    if isinstance(write.value, str):
-        if constant:
-            raise ConfigError(source, f"{field}.value", write.value, "A safe state is made of numbers only.")
-        if write.value not in VARIABLES[kind]:
-            remedy = f"Use a number or one of: {', '.join(sorted(VARIABLES[kind]))}."
-            raise ConfigError(source, f"{field}.value", write.value, remedy)
-    if write.scale == 0:
-        raise ConfigError(source, f"{field}.scale", write.scale, "Use 1 for none.")
+def _identity_problems(profile: Profile, source: str) -> Iterator[ConfigError]:
+    identity = profile.identity
+    for index, check in enumerate(identity.checks):
+        yield from _check_problems(f"identity.checks[{index}]", check, source)
     if profile.protocol is Protocol.SUNSPEC:
-        _check_sunspec_write(field, write, source)
-        return
-    if write.address is None:
-        raise ConfigError(source, f"{field}.address", None, "Give the 0-based address of the holding register.")
-    if write.percent_of is not None:
-        _check_source(profile, f"{field}.percent_of", write.percent_of, source)
-    if write.type is RegisterType.STR:
-        raise ConfigError(source, f"{field}.type", "str", "An order is a number.")
-    _check_plain_writable(profile, field, write, source)
+        for model in identity.sunspec_models:
+            yield from model_point_problems("identity.sunspec_models", model, "ID", None, source)
+    elif identity != Identity(
+        serial=identity.serial, model=identity.model, firmware=identity.firmware, checks=identity.checks
+    ):
+        remedy = "Only a profile with protocol: sunspec is known by models and manufacturers; give checks."
+        yield ConfigError(source, "identity", identity.sunspec_models or identity.manufacturers, remedy)
 
 
-def _check_sunspec_write(field: str, write: Write, source: str) -> None:
-    if write.model is None or write.point is None:
-        raise ConfigError(source, field, write.address, "A SunSpec profile names model and point, not addresses.")
-    _check_model_point(field, write.model, write.point, None, source)
-    if not definition(write.model).fixed[write.point].writable:
-        remedy = f"The SunSpec model {write.model} declares it read-only; use a writable point."
-        raise ConfigError(source, f"{field}.point", write.point, remedy)
-    if write.percent_of is not None and write.percent_of.point is not None:
-        for model in write.percent_of.models:
-            _check_model_point(f"{field}.percent_of", model, write.percent_of.point, write.percent_of.module, source)
-
-
-def _check_plain_writable(profile: Profile, field: str, write: Write, source: str) -> None:
-    """A control writes holding registers; a point measured (not set) at the same address is read-only."""
-    for name, point in profile.points.items():
-        for _, one in sources(name, point):
-            if one.address != write.address:
-                continue
-            if (one.fc or profile.fc) == 4:
-                remedy = f"It is the read-only input register of {name}; give the holding register that sets it."
-                raise ConfigError(source, f"{field}.address", write.address, remedy)
+def _check_problems(field: str, check: IdentityCheck, source: str) -> Iterator[ConfigError]:
+    ranged = check.low is not None or check.high is not None
+    if bool(check.equals) + ranged + (check.contains is not None) != 1:
+        yield ConfigError(source, field, check.address, "Give exactly one of: equals, contains, or low and high.")
+    elif (check.contains is not None) != (check.type is RegisterType.STR):
+        yield ConfigError(
+            source, f"{field}.type", str(check.type), "contains goes with type: str and nothing else does."
+        )
+    if check.low is not None and check.high is not None and check.low > check.high:
+        yield ConfigError(source, f"{field}.low", check.low, f"It must not be above high {check.high:g}.")

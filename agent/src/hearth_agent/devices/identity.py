@@ -1,0 +1,54 @@
+"""Whether what answers is the device its profile means: registers, or a SunSpec chain, that only this kind has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from hearth_agent.devices.codec import interpret, text, unsigned
+from hearth_agent.devices.layout import Chain
+from hearth_agent.devices.packing import Span
+from hearth_agent.devices.profile import Identity, IdentityCheck, IdentityText
+from hearth_agent.devices.registers import MISSING, REGISTERS, RegisterType
+
+
+def span(one: IdentityCheck | IdentityText) -> Span:
+    """Return the registers that have to be read."""
+    fixed = None if isinstance(one, IdentityText) else REGISTERS.get(one.type)
+    return Span(one.fc, one.address, one.address + (fixed or one.count))
+
+
+def holds(check: IdentityCheck, registers: Sequence[int] | None) -> bool:
+    """Tell whether a check holds.
+
+    Args:
+        check: What this kind of device answers.
+        registers: The answer to `span`; None when the device refused.
+    """
+    if registers is None:
+        return False
+    if check.type is RegisterType.STR:
+        said = text(registers, low_byte_first=check.low_byte_first)
+        return check.contains is not None and check.contains.lower() in said.lower()
+    raw = unsigned(registers, 0, REGISTERS[check.type], check.word_order)
+    number = interpret(raw, check.type)
+    if check.equals:
+        return number in check.equals
+    if number is None or raw in MISSING.get(check.type, []):
+        return False
+    low = float("-inf") if check.low is None else check.low
+    high = float("inf") if check.high is None else check.high
+    return low <= number * check.scale <= high
+
+
+def sunspec_holds(identity: Identity, chain: Chain, common: Mapping[str, str]) -> bool:
+    """Tell whether a SunSpec device is of this kind.
+
+    Args:
+        identity: What the profile asks.
+        chain: The device's models.
+        common: Its common model; ``manufacturer`` is looked at.
+    """
+    if identity.sunspec_models and chain.find(identity.sunspec_models) is None:
+        return False
+    maker = common.get("manufacturer", "").lower()
+    return not identity.manufacturers or any(maker.startswith(one.lower()) for one in identity.manufacturers)
