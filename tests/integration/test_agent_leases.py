@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import tempfile
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import pytest
 
-from hearth_agent.control.leases import Lease, LeaseState, battery_order, ev_order
+from hearth_agent.control.books import Books
+from hearth_agent.control.leases import Lease, LeaseState
 from hearth_agent.control.orders import Interval
+from hearth_agent.control.wording import battery_order, ev_order
 from hearth_agent.devices.catalogue import shipped_profile
 from hearth_agent.devices.device import Device
 from hearth_agent.devices.profile import ControlKind
@@ -45,13 +49,14 @@ async def leased(running: RunningHouse, name: str, clock: ManualClock, events: E
         "charger": ("go-e", ControlKind.EV_CURRENT),
     }[name]
     device = Device(name, shipped_profile(profile), running.host, running.ports[name], 1, clock, events)
-    lease = Lease(device, device.profile.controls[kind], clock, events)
-    task = asyncio.create_task(lease.run())
-    try:
-        yield lease
-    finally:
-        await end(task)
-        device.close()
+    with tempfile.TemporaryDirectory() as folder:
+        lease = Lease(device, kind, Books(Path(folder), clock), clock, events)
+        task = asyncio.create_task(lease.run())
+        try:
+            yield lease
+        finally:
+            await end(task)
+            device.close()
 
 
 async def end(task: asyncio.Task[None]) -> None:
@@ -178,7 +183,7 @@ async def test_a_silent_device_does_not_block_whoever_wants_something(
         loop = asyncio.get_running_loop()
         started = loop.time()
         for _ in range(100):
-            lease.want({"charge_w": 3_000.0, "discharge_w": -3_000.0, "grid_charge": 1.0})
+            lease.want(battery_order(Interval(-3_000.0, -3_000.0), WIDEST, lease))
         assert loop.time() - started < 0.5
 
 
@@ -187,7 +192,7 @@ async def test_release_gives_the_device_back_for_good(
 ) -> None:
     async with leased(running, "inverter", clock, events) as lease:
         await hold(lease, Interval(0.0, 0.0))
-        assert await lease.release()
+        await lease.release()
         assert running.house.storage.mode == 0
         lease.want(battery_order(Interval(0.0, 0.0), WIDEST, lease))
         await asyncio.sleep(0.1)

@@ -10,7 +10,11 @@ import uuid
 from collections.abc import Awaitable, Callable
 
 from hearth_agent import __version__
+from hearth_agent.control.books import Books
+from hearth_agent.control.heartbeat import beat, pipe_to_supervisor
+from hearth_agent.control.leases import LeaseState, make_leases
 from hearth_agent.control.loop import FRESH_S, Controller
+from hearth_agent.control.reassert import reassert
 from hearth_agent.devices.device import Device
 from hearth_agent.devices.poller import Poller
 from hearth_agent.devices.snapshot import Measured, Snapshot
@@ -30,7 +34,8 @@ from hearth_core.points import DeviceKind
 logger = logging.getLogger(__name__)
 
 # real time
-_RELEASE_S = 2.0
+_RELEASE_S = 3.5
+_REASSERT_S = 3.0
 _RESTART_S = 1.0
 _ASK_AGAIN_S = 0.1
 _DAY_S = 86_400
@@ -66,7 +71,9 @@ class Agent:
         self.pollers = {id_: self._poller(device) for id_, device in self.devices.items()}
         key = home.public_key
         self.plans = PlanStore(home.data_dir / "plan.sealed", settings.agent, key, clock, self.events)
-        self.controller = Controller(home, self.devices, self.pollers, self.snapshot, self.plans, clock, self.events)
+        self._books = Books(home.data_dir, clock)
+        self.leases = make_leases(home, self.devices, self._books, clock, self.events)
+        self.controller = Controller(home, self.leases, self.pollers, self.snapshot, self.plans, clock, self.events)
         self._outbox = Outbox()
         models = ModelStore(home.data_dir / "models", settings.agent, key, self.events)
         self.forecasts = ForecastService(
@@ -184,8 +191,12 @@ class Agent:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Live until ``stop`` is set, then leave every device in its own mode and say goodbye."""
+        await self._reassert()
         control = [self._start("control", self.controller.run)]
-        control += [self._start(f"lease {lease.device.id}", lease.run) for lease in self.controller.leases]
+        control += [self._start(f"lease {lease.key}", lease.run) for lease in self.leases.values()]
+        pipe = pipe_to_supervisor()
+        if pipe is not None:
+            control.append(self._start("heartbeat", lambda: beat(pipe, self.controller, self._clock)))
         pollers = [self._start(f"device {id_}", poller.run) for id_, poller in self.pollers.items()]
         flush = self._start("spool", self._flush)
         forecast = self._start("forecast", self.forecasts.run)
@@ -200,18 +211,26 @@ class Agent:
             for device in self.devices.values():
                 device.close()
 
+    async def _reassert(self) -> None:
+        """Before anything else: what a run before has ordered and not undone is its own master again."""
+        if not self._books.orders.entries:
+            return
+        for text in await asyncio.to_thread(reassert, self._books.orders, _REASSERT_S):
+            self.events.warning("still_ordered", f"{text}; it is told again as soon as it answers")
+
     async def _release(self) -> None:
-        """Put every controlled device back into its own mode."""
-        for lease in self.controller.leases:
-            if lease.state != "own":
-                logger.info("%s goes back into its own mode", lease.device.id)
-        try:
-            async with asyncio.timeout(_RELEASE_S):
-                obeyed = await asyncio.gather(*(lease.release() for lease in self.controller.leases))
-        except TimeoutError:
-            obeyed = [False]
-        if not all(obeyed):
-            logger.error("not every device could be put back into its own mode; timed orders end by themselves")
+        """Put every controlled device back into its own mode, each for itself."""
+        ordered = [lease for lease in self.leases.values() if lease.state is not LeaseState.OWN]
+        for lease in ordered:
+            logger.info("%s goes back into its own mode", lease.key)
+        tasks = [asyncio.create_task(lease.release()) for lease in ordered]
+        if not tasks:
+            return
+        _, hanging = await asyncio.wait(tasks, timeout=_RELEASE_S)
+        await _end([*hanging])
+        for lease in ordered:
+            if lease.state is not LeaseState.OWN:
+                logger.error("%s does not answer: its supervisor, or the next start, puts it back", lease.key)
 
     async def _say_goodbye(self) -> None:
         await self.spool.flush()

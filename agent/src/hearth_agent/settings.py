@@ -46,6 +46,9 @@ class DeviceSettings(_Section, frozen=True, kw_only=True):
     unit: Annotated[int, Meta(ge=0, le=255)] | None = None
     controlled: bool = False
     """False: watched only, never written."""
+    keeps_orders_ok: bool = False
+    """The owner accepts orders that the device keeps when the agent dies (classes S and F); its supervisor, or else
+    its next start, ends them."""
     max_current_a: Annotated[float, Meta(ge=6, le=80)] | None = None
     """EV chargers: what the wiring allows, when that is less than the profile's limit."""
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 
 from hearth_agent.control.guards import own_mode, phase_currents
-from hearth_agent.control.leases import Lease, battery_order, ev_order
+from hearth_agent.control.leases import Lease
 from hearth_agent.control.orders import House, Interval, Measurements, Outcome, State
 from hearth_agent.control.step import step
-from hearth_agent.devices.device import Device
+from hearth_agent.control.timetrust import TimeTrust
+from hearth_agent.control.wording import battery_order, ev_order
 from hearth_agent.devices.poller import Poller
 from hearth_agent.devices.profile import ControlKind
 from hearth_agent.devices.snapshot import Snapshot
@@ -36,7 +38,7 @@ class Controller:
     def __init__(
         self,
         home: Home,
-        devices: Mapping[str, Device],
+        leases: Mapping[tuple[str, ControlKind], Lease],
         pollers: Mapping[str, Poller],
         snapshot: Snapshot,
         plans: PlanStore,
@@ -46,8 +48,8 @@ class Controller:
         self._control_s, self._clock, self._snapshot, self._plans = home.settings.control_s, clock, snapshot, plans
         grid, inverter, car = (home.device_of(kind) for kind in _ROLES)
         self._grid, self._inverter, self._car = (one.id if one else None for one in (grid, inverter, car))
-        self._battery_lease = self._lease(home, devices, ControlKind.BATTERY_INTERVAL, clock, events)
-        self._ev_lease = self._lease(home, devices, ControlKind.EV_CURRENT, clock, events)
+        self._battery_lease = self._first(leases, ControlKind.BATTERY_INTERVAL)
+        self._ev_lease = self._first(leases, ControlKind.EV_CURRENT)
         facts = home.settings.site.battery
         battery = Battery.from_facts(facts) if facts else None
         self._widest = own_mode(battery) if battery else Interval(0.0, 0.0)
@@ -61,42 +63,40 @@ class Controller:
         )
         self._urgent = [pollers[id_] for id_ in (self._grid, self._inverter, self._car) if id_]
         self._state = State()
+        self._trust, self._events = TimeTrust.of(clock), events
+        self._mistrust_told = False
+        self.stepped_s, self.due_s = time.monotonic(), clock.monotonic()
+        """When the last step ended [real s], and when the next is to begin [s of the home's clock]."""
         self.lag_s = 0.0
         self.mode = Mode.SELF_CONSUMPTION
         self.reason = "starting"
 
     @staticmethod
-    def _lease(
-        home: Home, devices: Mapping[str, Device], kind: ControlKind, clock: Clock, events: EventLog
-    ) -> Lease | None:
-        """Return a lease on the first controlled device that offers this control; watched ones have none."""
-        for device in home.settings.devices:
-            control = home.profiles[device.id].controls.get(kind)
-            if control is not None and device.controlled:
-                return Lease(devices[device.id], control, clock, events)
-        return None
+    def _first(leases: Mapping[tuple[str, ControlKind], Lease], kind: ControlKind) -> Lease | None:
+        return next((lease for (_, other), lease in leases.items() if other is kind), None)
 
     @property
     def leases(self) -> list[Lease]:
-        """The leases whose tasks have to run."""
+        """The leases it uses."""
         return [lease for lease in (self._battery_lease, self._ev_lease) if lease is not None]
 
     async def run(self) -> None:
         """Step once a control period, for ever."""
-        next_s = self._clock.monotonic()
+        self.due_s = self._clock.monotonic()
         while True:
-            await self._clock.sleep(next_s - self._clock.monotonic())
-            late_s = max(0.0, self._clock.monotonic() - next_s)
+            await self._clock.sleep(self.due_s - self._clock.monotonic())
+            late_s = max(0.0, self._clock.monotonic() - self.due_s)
             self.lag_s = _LAG_MEMORY * self.lag_s + (1 - _LAG_MEMORY) * late_s
             self.tick()
             # a step that came late is not made up for
-            next_s = max(next_s + self._control_s, self._clock.monotonic())
+            self.due_s = max(self.due_s + self._control_s, self._clock.monotonic())
+            self.stepped_s = time.monotonic()
 
     def tick(self) -> Outcome:
         """Do one step."""
         at_s = self._clock.time()
         measured = self._measure()
-        plan = self._plans.current(int(at_s * 1000))
+        plan = self._plans.current(int(at_s * 1000)) if self._trusts(at_s) else None
         outcome = step(self._house, self._state, measured, plan, at_s, self._clock.monotonic())
         self._state, self.mode, self.reason = outcome.state, outcome.mode, outcome.reason
         if self._battery_lease is not None:
@@ -108,6 +108,17 @@ class Controller:
         for poller in self._urgent:
             poller.wanted_fresh = watchful
         return outcome
+
+    def _trusts(self, at_s: float) -> bool:
+        """Tell whether the wall clock may choose a plan's slot; say so when that changes."""
+        trusted = self._trust.look(at_s, self._clock.monotonic())
+        if trusted == self._mistrust_told:
+            self._mistrust_told = not trusted
+            if trusted:
+                self._events.info("clock_trusted", "the clock goes steadily; plans are followed again")
+            else:
+                self._events.error("clock_not_trusted", "the clock jumped or was never set; no plan is followed")
+        return trusted
 
     def _measure(self) -> Measurements:
         now_s, value = self._clock.monotonic(), self._snapshot.value

@@ -19,7 +19,7 @@ from hearth_agent.files import write_durably
 logger = logging.getLogger(__name__)
 
 FILE_NAME = "orders.json"
-_ALL_BITS = 0xFFFF
+ALL_BITS = 0xFFFF
 _VERSION = 1
 
 
@@ -33,12 +33,12 @@ class SafeWrite:
     registers: list[int]
     verify: bool = True
     """Whether they can be read back."""
-    mask: int = _ALL_BITS
+    mask: int = ALL_BITS
     """The bits that are the control's; the others stay as the device has them."""
 
 
 @dataclass(frozen=True)
-class Endpoint:
+class Contact:
     """How a device is reached."""
 
     host: str
@@ -69,7 +69,7 @@ class Ordered:
 
     device: str
     control: str
-    at: Endpoint
+    at: Contact
     safe: list[SafeWrite]
     settle_s: float = 0.0
 
@@ -137,4 +137,4 @@ class OrdersFile:
 
 def _ordered(entry: dict[str, Any]) -> Ordered:
     writes = [SafeWrite(**write) for write in entry["safe"]]
-    return Ordered(**(entry | {"at": Endpoint(**entry["at"]), "safe": writes}))
+    return Ordered(**(entry | {"at": Contact(**entry["at"]), "safe": writes}))

@@ -11,12 +11,13 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from hearth_agent.control.ordered import Endpoint, Ordered, OrdersFile, SafeWrite
+from hearth_agent.control.ordered import ALL_BITS, Contact, Ordered, OrdersFile, SafeWrite
 
 if TYPE_CHECKING:
     from pymodbus.client.base import ModbusBaseSyncClient
+    from pymodbus.pdu import ModbusPDU
 
 logger = logging.getLogger(__name__)
 
@@ -100,10 +101,10 @@ def make_safe(entry: Ordered) -> None:
             if write.verify and not _stands(client, entry.at, write):
                 raise NotObeyedError(f"register {write.address} reads back something else")
     finally:
-        client.close()
+        client.close()  # type: ignore[no-untyped-call]
 
 
-def _client(at: Endpoint) -> ModbusBaseSyncClient:
+def _client(at: Contact) -> ModbusBaseSyncClient:
     # only whoever has something to tell needs pymodbus: a waiting supervisor stays small
     from pymodbus.client import ModbusSerialClient, ModbusTcpClient
     from pymodbus.framer import FramerType
@@ -125,36 +126,38 @@ def _client(at: Endpoint) -> ModbusBaseSyncClient:
     )
 
 
-def _write(client: ModbusBaseSyncClient, at: Endpoint, write: SafeWrite) -> None:
-    registers = write.registers
-    if write.mask != 0xFFFF and write.fc != _COIL:
-        present = _ask(at, client.read_holding_registers, write.address, count=1).registers[0]
-        registers = [present & ~write.mask & 0xFFFF | registers[0] & write.mask]
+def _write(client: ModbusBaseSyncClient, at: Contact, write: SafeWrite) -> None:
+    address, registers, unit = write.address, write.registers, at.unit
+    if write.mask != ALL_BITS and write.fc != _COIL:
+        present = _ask(at, address, lambda: client.read_holding_registers(address, count=1, device_id=unit))
+        registers = [present.registers[0] & ~write.mask & ALL_BITS | registers[0] & write.mask]
     if write.fc == _COIL:
-        _ask(at, client.write_coil, write.address, bool(registers[0]))
+        _ask(at, address, lambda: client.write_coil(address, bool(registers[0]), device_id=unit))
     elif write.fc == _ONE:
-        _ask(at, client.write_register, write.address, registers[0])
+        _ask(at, address, lambda: client.write_register(address, registers[0], device_id=unit))
     else:
-        _ask(at, client.write_registers, write.address, registers)
+        _ask(at, address, lambda: client.write_registers(address, registers, device_id=unit))
 
 
-def _stands(client: ModbusBaseSyncClient, at: Endpoint, write: SafeWrite) -> bool:
+def _stands(client: ModbusBaseSyncClient, at: Contact, write: SafeWrite) -> bool:
+    address, count, unit = write.address, len(write.registers), at.unit
     if write.fc == _COIL:
-        return bool(_ask(at, client.read_coils, write.address, count=1).bits[0]) == bool(write.registers[0])
-    found = _ask(at, client.read_holding_registers, write.address, count=len(write.registers)).registers
-    return len(found) == len(write.registers) and all(
+        coil = _ask(at, address, lambda: client.read_coils(address, count=1, device_id=unit)).bits[0]
+        return coil == bool(write.registers[0])
+    found = _ask(at, address, lambda: client.read_holding_registers(address, count=count, device_id=unit)).registers
+    return len(found) == count and all(
         one & write.mask == other & write.mask for one, other in zip(found, write.registers, strict=True)
     )
 
 
-def _ask(at: Endpoint, request: Callable[..., Any], *values: Any, **more: Any) -> Any:
+def _ask(at: Contact, address: int, request: Callable[[], ModbusPDU]) -> ModbusPDU:
     from pymodbus.exceptions import ModbusException
 
     try:
-        answer = request(*values, **more, device_id=at.unit)
+        answer = request()
     except ModbusException as error:
         raise NotObeyedError(f"no answer from {at.host}:{at.port}") from error
     if answer.isError():
-        raise NotObeyedError(f"refuses register {values[0]} (Modbus exception {answer.exception_code})")
+        raise NotObeyedError(f"refuses register {address} (Modbus exception {answer.exception_code})")
     time.sleep(at.gap_s)
     return answer

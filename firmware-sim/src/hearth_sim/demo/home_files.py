@@ -95,6 +95,7 @@ class HomeFolder:
                     "port": base_port + offset,
                     "unit": 1,
                     "controlled": controlled,
+                    "keeps_orders_ok": controlled,
                 }
                 for offset, (device, profile, controlled) in enumerate(DEVICES)
             ],
