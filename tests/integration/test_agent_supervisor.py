@@ -1,0 +1,154 @@
+"""The supervisor and its agent as processes: whichever dies or stands still, no device stays ordered."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+import textwrap
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from hearth_core.clock import RealClock
+from hearth_sim.recorded import parse_instant
+from hearth_sim.testing import Answer, HouseOptions, RunningHouse, running_house
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the kernel's signal at a parent's death is Linux's")
+START = parse_instant("2016-04-04T01:00:00Z")
+ORDERED_A, OWN_A = 10.0, 16.0
+
+
+def write_config(folder: Path, running: RunningHouse) -> Path:
+    """A home whose charger keeps every order for ever, and is ordered 10 A because of its cable."""
+    path = folder / "agent.yaml"
+    ports = running.ports
+    path.write_text(
+        textwrap.dedent(f"""
+        agent: anna
+        data_dir: data
+        poll_s: 1
+        site:
+          name: Anna
+          timezone: Europe/Berlin
+          latitude: 47.7
+          longitude: 9.2
+          price_zone: DE-LU
+          limits: {{main_fuse_a: 35}}
+          tariff: {{}}
+        devices:
+          - {{id: grid, profile: eastron-sdm630, host: 127.0.0.1, port: {ports["grid"]}}}
+          - {{id: heat-pump, profile: nibe-s-series, host: 127.0.0.1, port: {ports["heat-pump"]}}}
+          - id: charger
+            profile: go-e
+            host: 127.0.0.1
+            port: {ports["charger"]}
+            controlled: true
+            keeps_orders_ok: true
+            max_current_a: 10
+        """)
+    )
+    return path
+
+
+@pytest.fixture
+async def running() -> AsyncIterator[RunningHouse]:
+    clock = RealClock()
+    async with running_house(clock, options=HouseOptions(soc_percent=50.0)) as house:
+        yield house
+
+
+@contextlib.asynccontextmanager
+async def process(config: Path, command: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    with (config.parent / "log").open("ab") as log:
+        started = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "hearth_agent", command, "--config", str(config)), stderr=log
+        )
+    try:
+        yield started
+    finally:
+        if started.returncode is None:
+            started.kill()
+            await started.wait()
+        print((config.parent / "log").read_text())
+
+
+async def until(condition: Callable[[], object], limit_s: float) -> float:
+    began_s = time.monotonic()
+    async with asyncio.timeout(limit_s):
+        while not condition():  # noqa: ASYNC110  what is waited for happens in another process
+            await asyncio.sleep(0.02)
+    return time.monotonic() - began_s
+
+
+def agent_of(supervisor: asyncio.subprocess.Process) -> int | None:
+    """Return the process id of the supervisor's agent."""
+    children = Path(f"/proc/{supervisor.pid}/task/{supervisor.pid}/children").read_text().split()
+    return int(children[0]) if children else None
+
+
+def memory_mb(pid: int) -> float:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+async def test_an_agent_that_dies_or_stands_still_is_replaced_and_its_devices_made_safe(
+    tmp_path: Path, running: RunningHouse
+) -> None:
+    charger = running.house.charger
+    config = write_config(tmp_path, running)
+    async with process(config, "supervise") as supervisor:
+        await until(lambda: charger.limit_a == ORDERED_A, 20)
+        assert memory_mb(supervisor.pid) < 20
+        first = agent_of(supervisor)
+        assert first is not None
+        os.kill(first, signal.SIGKILL)
+        assert await until(lambda: charger.limit_a == OWN_A, 10) < 5
+        await until(lambda: charger.limit_a == ORDERED_A, 20)
+        second = agent_of(supervisor)
+        assert second not in (None, first)
+        os.kill(second, signal.SIGSTOP)
+        assert await until(lambda: charger.limit_a == OWN_A, 20) < 15
+        await until(lambda: charger.limit_a == ORDERED_A, 20)
+        # the agent goes with its supervisor, in order
+        supervisor.kill()
+        assert await until(lambda: charger.limit_a == OWN_A, 10) < 5
+        await supervisor.wait()
+
+
+async def test_sigterm_ends_both_and_gives_the_devices_back_beside_one_that_hangs(
+    tmp_path: Path, running: RunningHouse
+) -> None:
+    charger = running.house.charger
+    async with process(write_config(tmp_path, running), "supervise") as supervisor:
+        await until(lambda: charger.limit_a == ORDERED_A, 20)
+        running.faults["heat-pump"].answer = running.faults["grid"].answer = Answer.SILENT
+        await asyncio.sleep(1.2)  # both are being asked
+        supervisor.terminate()
+        assert await until(lambda: charger.limit_a == OWN_A, 10) < 2
+        assert await asyncio.wait_for(supervisor.wait(), 5) == 0
+    assert json.loads((tmp_path / "data" / "orders.json").read_bytes())["ordered"] == []
+
+
+async def test_a_start_after_a_crash_ends_old_orders_before_the_first_reading(
+    tmp_path: Path, running: RunningHouse
+) -> None:
+    charger = running.house.charger
+    config = write_config(tmp_path, running)
+    async with process(config, "run") as agent:
+        await until(lambda: charger.limit_a == ORDERED_A, 20)
+        agent.kill()
+        await agent.wait()
+    assert charger.limit_a == ORDERED_A  # nobody is left who would end it
+    entries = json.loads((tmp_path / "data" / "orders.json").read_bytes())["ordered"]
+    assert [entry["device"] for entry in entries] == ["charger"]
+    # the device belongs to the home no longer: only the file knows of it
+    config.write_text(config.read_text().replace("controlled: true", "controlled: false"))
+    requests = running.servers["grid"].requests
+    async with process(config, "run"):
+        await until(lambda: charger.limit_a == OWN_A, 20)
+        assert running.servers["grid"].requests == requests
