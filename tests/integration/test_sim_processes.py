@@ -85,6 +85,7 @@ def test_a_house_ends_in_time_and_goes_on_where_it_was_killed(tmp_path: Path) ->
         (["house", "--soc", "2"], "soc = 2.0"),
         (["house", "--report", "/no/such/folder/house.json"], "report"),
         (["serve", "--device", "toaster"], "toaster"),
+        (["house", "--only", "toaster"], "toaster"),
         (["history", "--mqtt", "http://x", "--until", START], "mqtt"),
         (["history", "--mqtt", "mqtt://127.0.0.1:1", "--until", START, "--agent", "No Name"], "agent"),
         (["history", "--mqtt", "mqtt://127.0.0.1:1", "--until", "2016-02-22T00:00:00Z"], "until"),
@@ -105,7 +106,7 @@ def test_a_taken_port_is_explained(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        arguments = ["serve", "--device", "inverter", "--port", str(port)]
+        arguments = ["serve", "--device", "sdm630", "--port", str(port)]
         environment = {**os.environ, "HEARTH_CLOCK": f"file:{tmp_path / 'clock'}"}
         done = subprocess.run([*PROGRAM, *arguments], capture_output=True, text=True, timeout=20, env=environment)
     assert done.returncode == 2

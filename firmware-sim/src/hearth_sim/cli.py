@@ -18,6 +18,7 @@ from hearth_sim.fleet.cli import fleet
 from hearth_sim.history import HistoryOrder, publish_history
 from hearth_sim.home import DEVICE_IDS, FUSE_A, demo_battery
 from hearth_sim.recorded import parse_instant
+from hearth_sim.serve import serve
 from hearth_sim.serving import HouseOptions, HouseServer, build_house, memory_path
 
 # A house may catch up on this much time when it starts behind its clock; more is a mistake of the command line.
@@ -61,6 +62,7 @@ def house(
     battery_wh: BatteryWh = 10_000.0,
     battery_w: BatteryW = 5_000.0,
     soc: Soc = 50.0,
+    only: Annotated[str, typer.Option(help="Serve one device alone, on the base port; the house lives unseen.")] = "",
 ) -> None:
     """Serve the whole house: SDM630 meter, SunSpec hybrid inverter, go-e charger, NIBE heat pump (unit 1 each).
 
@@ -73,27 +75,10 @@ def house(
     if report is not None and not report.resolve().parent.is_dir():
         raise ConfigError("command line", "report", str(report), "Make the folder first.")
     options = HouseOptions(seed, demo_battery(battery_wh, battery_w), soc, fuse_a, export_limit_w)
-    ports = {name: base_port + number for number, name in enumerate(DEVICE_IDS)}
+    if only and only not in DEVICE_IDS:
+        raise ConfigError("command line", "only", only, f"Use one of {', '.join(DEVICE_IDS)}.")
+    ports = {name: base_port + number for number, name in enumerate([only] if only else DEVICE_IDS)}
     asyncio.run(_serve(host, ports, start, options, report))
-
-
-@app.command()
-def serve(
-    device: Annotated[str, typer.Option(help="sdm630, inverter, charger or heat-pump.")],
-    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port; 0 takes any free one.")] = 5020,
-    host: Host = "127.0.0.1",
-    start: Start = "",
-    seed: Seed = 1,
-    soc: Soc = 50.0,
-) -> None:
-    """Serve one device of the house; the rest of the house lives behind it unseen.
-
-    Example: hearth-sim serve --device inverter --port 1502
-    """
-    name = {"sdm630": "grid"}.get(device, device)
-    if name not in DEVICE_IDS:
-        raise ConfigError("command line", "device", device, "Use sdm630, inverter, charger or heat-pump.")
-    asyncio.run(_serve(host, {name: port}, start, HouseOptions(seed=seed, soc_percent=soc), None))
 
 
 @app.command()
@@ -133,8 +118,6 @@ async def _serve(host: str, ports: dict[str, int], start: str, options: HouseOpt
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     try:
-        if len(ports) == 1:
-            typer.echo(f"listening on {host}:{next(iter(server.ports.values()))}")
         typer.echo("ready")
         await server.run(stop, report)
     finally:
@@ -155,6 +138,7 @@ def _instant(field: str, text: str) -> float:
         raise ConfigError("command line", field, text, f"{error}. Write e.g. 2016-04-04T00:00:00Z.") from error
 
 
+app.command()(serve)
 app.command()(demo)
 app.command()(fleet)
 

@@ -41,6 +41,8 @@ class GoeCharger:
 
     def read(self, function: int, address: int, count: int) -> bytes:
         """See `modbus_server.Device.read`."""
+        if function not in (Function.READ_HOLDING, Function.READ_INPUT):
+            raise ModbusRefusalError(ExceptionCode.ILLEGAL_FUNCTION)
         self._house.advance()
         return self._image.read(address, count)
 

@@ -1,4 +1,4 @@
-"""A small Modbus TCP server for simulated devices.
+"""A small Modbus server for simulated devices, one or several units on a port or a serial line.
 
 pymodbus's own server was measured and left aside: it is fast enough (0.16 ms of CPU a request here), but answers an
 unknown unit with exception 4, may answer a slow request with the next one's transaction id, and cannot stay silent or
@@ -12,30 +12,32 @@ import asyncio
 import logging
 import random
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
 from hearth_core.errors import ConfigError
-from hearth_sim.registers import ExceptionCode, Function, ModbusRefusalError
+from hearth_sim.framing import BrokenStreamError, Framing
+from hearth_sim.registers import ExceptionCode, Function, ModbusRefusalError, ModbusSilenceError
 
 logger = logging.getLogger(__name__)
-_HEADER = struct.Struct(">HHHB")  # transaction, protocol, length, unit
 _PAIR = struct.Struct(">HH")
-_MOST_READ, _MOST_WRITTEN = 125, 123
-_LONGEST_FRAME = 254
+_MOST_READ, _MOST_BITS, _MOST_WRITTEN = 125, 2000, 123
+_COIL = {0x0000: 0, 0xFF00: 1}
+_READS = (Function.READ_HOLDING, Function.READ_INPUT)
+_BIT_READS = (Function.READ_COILS, Function.READ_DISCRETE)
 
 
 class Device(Protocol):
-    """What the server needs of a device; both methods may raise `ModbusRefusalError`."""
+    """What the server needs of a device; both methods may raise `ModbusRefusalError` or `ModbusSilenceError`."""
 
     unit: int
     not_available: bytes
     """What a register pair reads when the device has no value."""
 
     def read(self, function: int, address: int, count: int) -> bytes:
-        """Return ``2 * count`` bytes, computed now."""
+        """Return ``2 * count`` bytes, computed now; a bit is a register of 0 or 1."""
         ...
 
     def write(self, function: int, address: int, values: Sequence[int]) -> bool:
@@ -76,9 +78,10 @@ class WriteCount:
 
 @dataclass
 class ModbusServer:
-    """One device on one port."""
+    """Devices of different unit ids behind one port."""
 
-    device: Device
+    devices: Sequence[Device]
+    framing: Framing = Framing.TCP
     faults: Faults = field(default_factory=Faults)
     written: WriteCount = field(default_factory=WriteCount)
     requests: int = 0
@@ -122,45 +125,74 @@ class ModbusServer:
             return bytes([function]) + self._respond(unit, function, pdu[1:])
         except ModbusRefusalError as refusal:
             return bytes([function | 0x80, refusal.code])
+        except ModbusSilenceError:
+            return None
 
     def _respond(self, unit: int, function: int, body: bytes) -> bytes:
         if self.faults.answer is Answer.REFUSING:
             raise ModbusRefusalError(self.faults.exception_code)
-        if unit != self.device.unit:
+        device = next((one for one in self.devices if one.unit == unit), None)
+        if device is None:
+            if self.framing is not Framing.TCP:
+                raise ModbusSilenceError  # on a line nobody answers for another
             raise ModbusRefusalError(ExceptionCode.TARGET_DID_NOT_ANSWER)
-        if function in (Function.READ_HOLDING, Function.READ_INPUT):
-            if len(body) != _PAIR.size:
-                raise ModbusRefusalError(ExceptionCode.ILLEGAL_VALUE)
-            address, count = _PAIR.unpack(body)
-            if not 1 <= count <= _MOST_READ:
-                raise ModbusRefusalError(ExceptionCode.ILLEGAL_VALUE)
-            data = self._spoil(self.device.read(function, address, count))
-            return bytes([len(data)]) + data
-        if function == Function.WRITE_ONE and len(body) == _PAIR.size:
+        if function in _READS or function in _BIT_READS:
+            return self._read(device, function, body)
+        if function in (Function.WRITE_ONE, Function.WRITE_COIL) and len(body) == _PAIR.size:
             address, value = _PAIR.unpack(body)
-            self._write(function, address, (value,))
+            if function == Function.WRITE_COIL:
+                if value not in _COIL:
+                    raise ModbusRefusalError(ExceptionCode.ILLEGAL_VALUE)
+                value = _COIL[value]
+            self._write(device, function, address, (value,))
             return body
         if function == Function.WRITE_MANY and len(body) >= 5:
             address, count = _PAIR.unpack_from(body)
             if not 1 <= count <= _MOST_WRITTEN or body[4] != 2 * count or len(body) != 5 + 2 * count:
                 raise ModbusRefusalError(ExceptionCode.ILLEGAL_VALUE)
-            self._write(function, address, struct.unpack(f">{count}H", body[5:]))
+            self._write(device, function, address, struct.unpack(f">{count}H", body[5:]))
             return body[:4]
         raise ModbusRefusalError(ExceptionCode.ILLEGAL_FUNCTION)
 
-    def _write(self, function: int, address: int, values: Sequence[int]) -> None:
+    def _read(self, device: Device, function: int, body: bytes) -> bytes:
+        if len(body) != _PAIR.size:
+            raise ModbusRefusalError(ExceptionCode.ILLEGAL_VALUE)
+        address, count = _PAIR.unpack(body)
+        if not 1 <= count <= (_MOST_BITS if function in _BIT_READS else _MOST_READ):
+            raise ModbusRefusalError(ExceptionCode.ILLEGAL_VALUE)
+        data = self._spoil(device, device.read(function, address, count))
+        if function in _BIT_READS:
+            data = _bits(data[1::2])
+        return bytes([len(data)]) + data
+
+    def send(self, frame: bytes, write: Callable[[bytes], object]) -> None:
+        """Send an answer, as late and as broken as the faults want it."""
+        if self.faults.answer is Answer.BROKEN_FRAMES:
+            frame = random.randbytes(len(frame))  # noqa: S311  noise, no secret
+        if self.faults.delay_s > 0:
+            asyncio.get_running_loop().call_later(self.faults.delay_s, write, frame)
+        else:
+            write(frame)
+
+    def _write(self, device: Device, function: int, address: int, values: Sequence[int]) -> None:
         if self.faults.ignore_writes:
             return
-        only_refreshed = self.device.write(function, address, values)
+        only_refreshed = device.write(function, address, values)
         self.written.writes += 1
         self.written.refreshes += only_refreshed
 
-    def _spoil(self, data: bytes) -> bytes:
+    def _spoil(self, device: Device, data: bytes) -> bytes:
         if self.faults.answer is Answer.NOT_AVAILABLE:
-            return (self.device.not_available * len(data))[: len(data)]
+            return (device.not_available * len(data))[: len(data)]
         if self.faults.answer is Answer.GARBAGE:
             return random.randbytes(len(data))  # noqa: S311  noise, no secret
         return data
+
+
+def _bits(values: bytes) -> bytes:
+    """Pack bits eight a byte, the first one lowest."""
+    number = sum((value & 1) << place for place, value in enumerate(values))
+    return number.to_bytes((len(values) + 7) // 8, "little")
 
 
 class _Connection(asyncio.Protocol):
@@ -168,7 +200,7 @@ class _Connection(asyncio.Protocol):
 
     def __init__(self, server: ModbusServer) -> None:
         self._owner = server
-        self._bytes = b""
+        self._framer = server.framing.framer()
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -180,25 +212,12 @@ class _Connection(asyncio.Protocol):
         self._owner._connections.discard(self._transport)
 
     def data_received(self, data: bytes) -> None:
-        self._bytes += data
-        while len(self._bytes) >= _HEADER.size:
-            transaction, protocol, length, unit = _HEADER.unpack_from(self._bytes)
-            if protocol != 0 or not 2 <= length <= _LONGEST_FRAME:
-                self._transport.abort()
-                return
-            end = 6 + length
-            if len(self._bytes) < end:
-                return
-            pdu, self._bytes = self._bytes[_HEADER.size : end], self._bytes[end:]
-            response = self._owner.answer(unit, pdu)
+        try:
+            requests = self._framer.feed(data)
+        except BrokenStreamError:
+            self._transport.abort()
+            return
+        for request in requests:
+            response = self._owner.answer(request.unit, request.pdu)
             if response is not None:
-                self._send(_HEADER.pack(transaction, 0, len(response) + 1, unit) + response)
-
-    def _send(self, frame: bytes) -> None:
-        faults = self._owner.faults
-        if faults.answer is Answer.BROKEN_FRAMES:
-            frame = random.randbytes(len(frame))  # noqa: S311  noise, no secret
-        if faults.delay_s > 0:
-            asyncio.get_running_loop().call_later(faults.delay_s, self._transport.write, frame)
-        else:
-            self._transport.write(frame)
+                self._owner.send(self._framer.pack(request, response), self._transport.write)

@@ -61,6 +61,8 @@ class NibeHeatPump:
         self._house.advance()
         if function == Function.READ_INPUT:
             return self._input.read(address, count)
+        if function != Function.READ_HOLDING:
+            raise ModbusRefusalError(ExceptionCode.ILLEGAL_FUNCTION)
         found = [self._raw.get(number) for number in range(address, address + count)]
         if any(value is None for value in found):
             raise ModbusRefusalError(ExceptionCode.ILLEGAL_ADDRESS)
@@ -68,6 +70,8 @@ class NibeHeatPump:
 
     def write(self, function: int, address: int, values: Sequence[int]) -> bool:
         """See `modbus_server.Device.write`."""
+        if function == Function.WRITE_COIL:
+            raise ModbusRefusalError(ExceptionCode.ILLEGAL_FUNCTION)
         self._house.advance()
         for number, value in enumerate(values, start=address):
             if number not in _RANGES:

@@ -27,11 +27,18 @@ class ModbusRefusalError(Exception):
         super().__init__(f"modbus exception {code}")
 
 
+class ModbusSilenceError(Exception):
+    """The device does not answer this request."""
+
+
 class Function(IntEnum):
     """The function codes these devices speak."""
 
+    READ_COILS = 1
+    READ_DISCRETE = 2
     READ_HOLDING = 3
     READ_INPUT = 4
+    WRITE_COIL = 5
     WRITE_ONE = 6
     WRITE_MANY = 16
 

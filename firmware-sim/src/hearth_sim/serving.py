@@ -72,7 +72,7 @@ class HouseServer:
 
     def __init__(self, house: House, devices: Iterable[str] = DEVICE_IDS) -> None:
         self.house = house
-        self.servers = {name: ModbusServer(_DEVICES[name](house)) for name in devices}
+        self.servers = {name: ModbusServer([_DEVICES[name](house)]) for name in devices}
         self.ports: dict[str, int] = {}
         self._tick: asyncio.Task[None] | None = None
 

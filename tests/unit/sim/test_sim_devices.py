@@ -215,7 +215,7 @@ def request(function: int, *numbers: int) -> bytes:
 
 
 def test_the_server_answers_exceptions_by_the_book(house: House) -> None:
-    server = ModbusServer(Sdm630(house))
+    server = ModbusServer([Sdm630(house)])
     assert server.answer(1, request(INPUT, 0, 2)) is not None
     assert server.answer(2, request(INPUT, 0, 2)) == bytes([0x84, 0x0B])
     assert server.answer(1, request(INPUT, 0, 126)) == bytes([0x84, 3])
@@ -228,7 +228,7 @@ def test_the_server_answers_exceptions_by_the_book(house: House) -> None:
 
 def test_faults_change_the_answer_and_ignored_writes_do_nothing(house: House) -> None:
     inverter = SunSpecInverter(house)
-    server = ModbusServer(inverter)
+    server = ModbusServer([inverter])
     ask = request(READ, 40000, 2)
     server.faults.answer = Answer.SILENT
     assert server.answer(1, ask) is None
