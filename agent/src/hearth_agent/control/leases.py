@@ -31,7 +31,6 @@ logger = logging.getLogger(__name__)
 
 SILENCE_S = 10.0
 """A controller that has wanted nothing for so long is dead [real seconds]."""
-_LOOK_S = 2.0
 _FIRST_RETRY_S = 2.0
 _LONGEST_RETRY_S = 60.0
 _RELEASE_AGAIN_S = 0.2
@@ -197,7 +196,7 @@ class Lease:
         """Write whenever something is due; the safe state comes first."""
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_S):
+                async with asyncio.timeout(self._silence_s / 4):
                     await self._due.wait()
             self._due.clear()
             self._listen()
@@ -314,9 +313,7 @@ class Lease:
             logger.warning("%s: %s", self.key, error)
 
     def _succeeded(self, order: Variables | None, started_s: float, *, refresh: bool) -> None:
-        if self._retry_s:
-            self._events.info("control_back", "obeys again", self.device.id)
-        self._retry_s, self._retry_at_s, self._calmest = 0.0, -math.inf, None
+        self._retry_at_s, self._calmest = -math.inf, None
         if refresh:
             self.refreshes += 1
         else:
@@ -324,6 +321,9 @@ class Lease:
             self._changed_s = started_s if order is not None else self._changed_s
         self._written, self._written_s, self._connections = order, started_s, self.device.connections
         self.state = LeaseState.OWN if order is None else LeaseState.HELD
+        if self._retry_s and order == self._permitted():  # until then it is only calmed: the next failure waits longer
+            self._events.info("control_back", "obeys again", self.device.id)
+            self._retry_s = 0.0
 
     def _failed(self, why: str, order: Variables | None) -> None:
         if not self._retry_s:

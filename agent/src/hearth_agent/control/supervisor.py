@@ -42,8 +42,8 @@ _PR_SET_PDEATHSIG = 1
 class Supervisor:
     """Keeps one agent running, and its devices safe while it is not."""
 
-    def __init__(self, command: Sequence[str], data_dir: Path) -> None:
-        self._command, self._orders_path = command, data_dir / FILE_NAME
+    def __init__(self, command: Sequence[str], data_dir: Path, stalled_s: float = STALLED_S) -> None:
+        self._command, self._orders_path, self._stalled_s = command, data_dir / FILE_NAME, stalled_s
         self._stopping = False
         self._wake, waker = os.pipe()
         os.set_blocking(self._wake, False)
@@ -117,7 +117,7 @@ class Supervisor:
                 return True
             ready, _, _ = select.select([beats, self._wake], [], [], left_s)
             if beats in ready and os.read(beats, 4096):
-                deadline_s = time.monotonic() + STALLED_S
+                deadline_s = time.monotonic() + self._stalled_s
             elif beats in ready:  # the agent's end is closed: it is about to be gone
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     agent.wait(1.0)
@@ -157,13 +157,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Keeps hearth-agent running and its devices safe.")
     parser.add_argument("--config", type=Path, required=True, help="the home's agent.yaml")
     parser.add_argument("--data-dir", type=Path, required=True, help="where that file's agent keeps its data")
+    parser.add_argument("--stalled-s", type=float, default=STALLED_S, help="end an agent silent for so long [s]")
     parser.add_argument("--verbose", action="store_true")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     command = [sys.executable, "-m", "hearth_agent", "run", "--config", str(arguments.config)]
     if arguments.verbose:
         command.append("--verbose")
-    sys.exit(Supervisor(command, arguments.data_dir).run())
+    sys.exit(Supervisor(command, arguments.data_dir, arguments.stalled_s).run())
 
 
 if __name__ == "__main__":
