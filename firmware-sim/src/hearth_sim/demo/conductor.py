@@ -128,7 +128,9 @@ class Home:
             raise HearthError("start the home first")
         key = self.hub_command("key").strip()
         path = self.folder.write_agent_file(self.settings, self._broker.url, key, self._base_port)
-        self.parts["agent"] = self.children.start("agent", [command("hearth-agent"), "supervise", "--config", str(path)])
+        self.parts["agent"] = self.children.start(
+            "agent", [command("hearth-agent"), "supervise", "--config", str(path)]
+        )
 
     def hub_command(self, *arguments: str, accept: tuple[int, ...] = (0,)) -> str:
         """Run a hub command against this home's hub and return what it printed.
