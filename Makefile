@@ -55,7 +55,7 @@ schemas: $(VENV)/.ready ## write the JSON Schema of every message, of planning p
 faults: setup ## every fault at full length (39 minutes in two lanes: ARGS="--lanes 2"); writes the table in docs/reliability.md
 	$(BIN)/python tests/faults/run.py --table docs/reliability.md $(ARGS)
 
-time-to-safe: setup ## how long each class of device stays ordered after every kind of failure (3 minutes); writes docs/safety.md
+time-to-safe: setup ## how long each class of device stays ordered after every kind of failure (9 minutes); writes docs/safety.md
 	@$(BIN)/python tests/bench/time_to_safe.py --table docs/safety.md $(ARGS)
 
 bench-ingest: setup ## what a hub takes in beside the machine's limits (about 35 minutes); one JSON line

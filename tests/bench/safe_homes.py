@@ -103,7 +103,7 @@ class BenchHome:
                 *(sys.executable, "-m", "hearth_agent", command, "--config", str(config)), stderr=log
             )
         if ordered:
-            await _until(self.kind.ordered, 60.0, f"{self.kind.name} is ordered")
+            await _until(self.kind.ordered, 120.0, f"{self.kind.name} is ordered")
 
     async def end(self) -> None:
         """End whatever still runs; the device is in its own mode afterwards."""
