@@ -10,8 +10,9 @@ from __future__ import annotations
 import contextlib
 import textwrap
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.faults.background import Background
 from tests.faults.home import AGENT, KEY
@@ -22,13 +23,23 @@ from hearth_core.clock import Clock, ClockConductor, RealClock
 from hearth_core.messages import Mode, Plan, Slot
 from hearth_core.signing import public_key_text, seal
 from hearth_sim.recorded import parse_instant
+from hearth_sim.sunspec_inverter import SunSpecInverter
 from hearth_sim.testing import HouseOptions, RunningHouse, running_house
 
 SPEED = 10.0
 _START_S = parse_instant("2016-04-04T01:00:00Z")
 _FORCED, _OWN = 3, 0
 _SLOT_S = 900
+_STORAGE, _MODE, _WRITE_MANY = 124, 5, 16
 _NAME = "steered"
+
+
+class Ignored(NamedTuple):
+    """A write that the deaf inverter confirmed."""
+
+    at_s: float
+    forces: bool
+    """It asks the battery to follow orders."""
 
 
 class SteeredHome:
@@ -37,6 +48,7 @@ class SteeredHome:
     def __init__(self, agent: Part, house: RunningHouse, background: Background) -> None:
         self.agent = agent
         self._house, self._background = house, background
+        self.ignored: list[Ignored] = []
 
     def forced(self) -> bool:
         """Tell whether the inverter follows orders now."""
@@ -53,6 +65,34 @@ class SteeredHome:
     async def _mode(self) -> int:
         self._house.house.advance()
         return self._house.house.storage.mode
+
+    def deafen(self) -> None:
+        """Let the inverter fall back into its own mode, and confirm orders from now on without following them."""
+        self._background.run(self._deafen())
+
+    async def _deafen(self) -> None:
+        inverter = self._house.servers["inverter"].devices[0]
+        assert isinstance(inverter, SunSpecInverter)
+        mode_at = inverter.model_at[_STORAGE] + _MODE
+        inverter.write(_WRITE_MANY, mode_at, [_OWN])
+
+        def ignore(function: int, address: int, values: Sequence[int]) -> bool:
+            forces = address <= mode_at < address + len(values) and values[mode_at - address] == _FORCED
+            self.ignored.append(Ignored(time.monotonic(), forces))
+            return False
+
+        vars(inverter)["write"] = ignore
+
+    def hear(self) -> None:
+        """Follow orders again."""
+        self._background.run(self._hear())
+
+    async def _hear(self) -> None:
+        del vars(self._house.servers["inverter"].devices[0])["write"]
+
+    def alarms(self, kind: str) -> int:
+        """Return how often the agent has told of something."""
+        return self.agent.log.read_text(errors="replace").count(f" {kind} [")
 
 
 @contextlib.contextmanager

@@ -59,6 +59,15 @@ async def leased(running: RunningHouse, name: str, clock: ManualClock, events: E
             device.close()
 
 
+class Idle:
+    """What is known of a device in its own mode."""
+
+    order = None
+
+    def since_write_s(self) -> float:
+        return 0.0
+
+
 async def end(task: asyncio.Task[None]) -> None:
     """Cancel until it is gone: up to Python 3.11 wait_for, which pymodbus uses, can swallow a cancellation."""
     while not task.done():
@@ -253,3 +262,53 @@ async def test_a_device_that_was_restarted_is_told_again(
         lease.want(ev_order(8.0))
         await until(lambda: lease.changes > changes)
         assert running.house.charger.limit_a == 8.0
+
+
+@contextlib.asynccontextmanager
+async def dribbling(clock: ManualClock, events: EventLog) -> AsyncIterator[Device]:
+    """A device that accepts and then sends one byte a second, for ever."""
+
+    async def dribble(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while not writer.is_closing():
+                writer.write(b"\0")
+                await writer.drain()
+                await asyncio.sleep(1.0)
+
+    server = await asyncio.start_server(dribble, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    device = Device("slow", shipped_profile("sunspec-hybrid"), "127.0.0.1", port, 1, clock, events)
+    try:
+        yield device
+    finally:
+        device.close()
+        server.close()
+
+
+async def test_devices_that_hang_delay_no_order_of_another(
+    running: RunningHouse, clock: ManualClock, events: EventLog, tmp_path: Path
+) -> None:
+    running.faults["inverter"].answer = Answer.SILENT
+    slow_orders = battery_order(Interval(0.0, 0.0), WIDEST, Idle())
+    async with (
+        leased(running, "charger", clock, events) as charger,
+        leased(running, "inverter", clock, events) as silent,
+        dribbling(clock, events) as device,
+    ):
+        dribble = Lease(device, ControlKind.BATTERY_INTERVAL, Books(tmp_path, clock), clock, events)
+        task = asyncio.create_task(dribble.run())
+        loop = asyncio.get_running_loop()
+        slowest_s = 0.0
+        for current_a in (8, 9, 10, 11, 12, 13) * 2:
+            clock.now_s += 5
+            started_s = loop.time()
+            silent.want(slow_orders)
+            dribble.want(slow_orders)
+            order = ev_order(current_a)
+            charger.want(order)
+            await until(lambda wanted=order: charger.order == wanted)  # type: ignore[misc]
+            slowest_s = max(slowest_s, loop.time() - started_s)
+            await asyncio.sleep(0.2)
+        await end(task)
+        assert silent.state is dribble.state is LeaseState.UNKNOWN
+        assert slowest_s < 1.0
