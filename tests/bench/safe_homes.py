@@ -1,6 +1,6 @@
 """One home for each class of device: a real agent in front of simulated devices that are ordered all the time.
 
-The inverter is ordered by a plan (charge from the grid), the chargers by what their cable bears: 10 A.
+The inverter is ordered by a plan (charge from the grid); the chargers' meter is gone, so their cars get 6 A.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ from hearth_sim.testing import HouseOptions, RunningHouse, running_house
 KEY = Ed25519PrivateKey.generate()
 PLAN_S = 86_400
 _SLOT_S = 900
-_ORDERED_A, _OWN_A = 10, 16
+_ORDERED_A, _OWN_A = 6, 16
+_NOBODY = 9
 _FORCED = 3
 
 _CHARGER = """
@@ -97,7 +98,7 @@ class BenchHome:
         if self.kind.planned:
             write_durably(self.folder / "data" / "plan.sealed", seal(_plan(plan_s), KEY))
         config = self.folder / "agent.yaml"
-        config.write_text(_config(self._grid_port, self.kind.device))
+        config.write_text(_config(self._grid_port if self.kind.planned else _NOBODY, self.kind.device))
         with (self.folder / "log").open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "hearth_agent", command, "--config", str(config)), stderr=log
@@ -170,7 +171,7 @@ def _inverter(house: RunningHouse) -> Kind:
 
 def _goe(house: RunningHouse) -> Kind:
     charger = house.house.charger
-    line = f"{_owned('go-e', house.ports['charger'])}"
+    line = _owned("go-e", house.ports["charger"])
     return Kind("S, go-e charger", None, line, lambda: charger.limit_a == _ORDERED_A, lambda: charger.limit_a == _OWN_A)
 
 
@@ -183,8 +184,7 @@ def _bank(name: str, class_: str, ends_s: float | None, bank: RecordedDevice, po
 
 
 def _owned(profile: str, port: int) -> str:
-    rest = f"controlled: true, keeps_orders_ok: true, max_current_a: {_ORDERED_A}"
-    return f"id: charger, profile: {profile}, host: 127.0.0.1, port: {port}, {rest}"
+    return f"id: charger, profile: {profile}, host: 127.0.0.1, port: {port}, controlled: true, keeps_orders_ok: true"
 
 
 def _config(grid_port: int, device: str) -> str:

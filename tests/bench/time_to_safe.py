@@ -28,7 +28,7 @@ from tests.bench.safe_homes import BenchHome, Kind, homes
 BEGIN, END = "<!-- time-to-safe: begin -->", "<!-- time-to-safe: end -->"
 _LIMIT_S, _SIGTERM_S = 60.0, 5.0
 _SLACK_S = 2.0  # the device looks at its own clock, and this at the device
-_PLAN_S = 90.0  # an order of a plan begins a minute after the start at the earliest
+_PLAN_S = 90.0  # the controller orders nothing in the first minute
 _PATIENCE_S = 120.0
 
 Measure = Callable[[BenchHome], Awaitable[float | None]]

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from hearth_agent.control.books import Books
-from hearth_agent.control.leases import Lease, LeaseState, make_leases
+from hearth_agent.control.leases import Lease, LeaseState
+from hearth_agent.control.leasing import make_leases, within
 from hearth_agent.control.orders import Interval
 from hearth_agent.control.wording import Variables, battery_order, order_for
 from hearth_agent.devices.catalogue import parse_profile
@@ -70,9 +71,16 @@ controls:
 class Bench:
     """One lease on one served bank."""
 
-    def __init__(self, lease: Lease, bank: Served, clock: ManualClock, events: EventLog, folder: Path) -> None:
-        self.lease, self.bank, self.clock, self.folder = lease, bank, clock, folder
-        self._events = events
+    def __init__(
+        self, lease: Lease, task: asyncio.Task[None], bank: Served, clock: ManualClock, events: EventLog
+    ) -> None:
+        self.lease, self._task, self.bank, self.clock, self._events = lease, task, bank, clock, events
+
+    async def end(self) -> None:
+        """End the task: up to Python 3.11 wait_for, which pymodbus uses, can swallow a cancellation."""
+        while not self._task.done():
+            self._task.cancel()
+            await asyncio.wait([self._task], timeout=0.1)
 
     def writes(self) -> list[tuple[int, tuple[int, ...]]]:
         """Return what was written since the last look."""
@@ -130,17 +138,22 @@ async def bench(
     (kind,) = parsed.controls
     async with served([device or RecordedDevice(BANK)]) as bank:
         agent_side = Device("bank", parsed, bank.host, bank.port, 1, clock, events)
-        books = Books(folder, clock)
         lease = Lease(
-            agent_side, kind, books, clock, events, keeps_orders_ok=keeps_orders_ok, silence_s=silence_s
-        )  # fmt: skip
+            agent_side,
+            kind,
+            parsed.controls[kind],
+            Books(folder, clock),
+            clock,
+            events,
+            keeps_orders_ok=keeps_orders_ok,
+            silence_s=silence_s,
+        )
         task = asyncio.create_task(lease.run())
+        one = Bench(lease, task, bank, clock, events)
         try:
-            yield Bench(lease, bank, clock, events, folder)
+            yield one
         finally:
-            while not task.done():
-                task.cancel()
-                await asyncio.wait([task], timeout=0.1)
+            await one.end()
             agent_side.close()
 
 
@@ -372,6 +385,19 @@ async def test_the_way_back_is_on_the_disk_before_the_order_leaves(tmp_path: Pat
         assert json.loads((tmp_path / "orders.json").read_bytes())["ordered"] == []
 
 
+async def test_an_order_cut_off_in_the_middle_is_undone(tmp_path: Path) -> None:
+    """SIGTERM finds a lease that was in its own mode a moment ago, and perhaps no longer."""
+    async with bench(tmp_path, charger()) as one:
+        await one.has(None)
+        one.bank.server.faults.delay_s = 0.2
+        one.lease.want(amps(8))
+        await until(lambda: one.bank.device.holds(1) == 8)
+        await one.end()
+        assert one.lease.state is LeaseState.UNKNOWN
+        await one.lease.release()
+        assert one.bank.device.holds(1) == 16
+
+
 async def test_a_disk_that_is_full_stops_sticky_orders_only(tmp_path: Path) -> None:
     """Nothing would end an order that nobody knows of; a timed one ends by itself."""
     (tmp_path / "orders.json.new").mkdir()
@@ -402,3 +428,9 @@ def test_orders_a_device_keeps_need_the_owners_word(tmp_path: Path) -> None:
         event = events.first()
         assert (event is None) is word
         assert event is None or "keeps_orders_ok: true" in event.text
+
+
+def test_a_safe_state_sets_no_more_current_than_the_wiring_bears() -> None:
+    control = parse_profile(charger(), "bank.yaml").controls[ControlKind.EV_CURRENT]
+    assert [write.value for write in within(control, 10.0).safe] == [10.0, 0]
+    assert within(control, 20.0).safe == within(control, None).safe == control.safe

@@ -50,7 +50,7 @@ async def leased(running: RunningHouse, name: str, clock: ManualClock, events: E
     }[name]
     device = Device(name, shipped_profile(profile), running.host, running.ports[name], 1, clock, events)
     with tempfile.TemporaryDirectory() as folder:
-        lease = Lease(device, kind, Books(Path(folder), clock), clock, events)
+        lease = Lease(device, kind, device.profile.controls[kind], Books(Path(folder), clock), clock, events)
         task = asyncio.create_task(lease.run())
         try:
             yield lease
@@ -268,12 +268,17 @@ async def test_a_device_that_was_restarted_is_told_again(
 async def dribbling(clock: ManualClock, events: EventLog) -> AsyncIterator[Device]:
     """A device that accepts and then sends one byte a second, for ever."""
 
+    over, handlers = asyncio.Event(), set[asyncio.Task[None] | None]()
+
     async def dribble(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        handlers.add(asyncio.current_task())
         with contextlib.suppress(ConnectionError):
-            while not writer.is_closing():
+            while not (over.is_set() or writer.is_closing()):
                 writer.write(b"\0")
                 await writer.drain()
-                await asyncio.sleep(1.0)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(over.wait(), 1.0)
+        writer.close()
 
     server = await asyncio.start_server(dribble, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
@@ -282,7 +287,10 @@ async def dribbling(clock: ManualClock, events: EventLog) -> AsyncIterator[Devic
         yield device
     finally:
         device.close()
+        over.set()
+        await asyncio.gather(*filter(None, handlers))
         server.close()
+        await server.wait_closed()
 
 
 async def test_devices_that_hang_delay_no_order_of_another(
@@ -295,7 +303,8 @@ async def test_devices_that_hang_delay_no_order_of_another(
         leased(running, "inverter", clock, events) as silent,
         dribbling(clock, events) as device,
     ):
-        dribble = Lease(device, ControlKind.BATTERY_INTERVAL, Books(tmp_path, clock), clock, events)
+        kind = ControlKind.BATTERY_INTERVAL
+        dribble = Lease(device, kind, device.profile.controls[kind], Books(tmp_path, clock), clock, events)
         task = asyncio.create_task(dribble.run())
         loop = asyncio.get_running_loop()
         slowest_s = 0.0

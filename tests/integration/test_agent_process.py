@@ -61,7 +61,6 @@ def write_config(folder: Path, running: RunningHouse, broker_port: int = 9, *, c
             port: {ports["charger"]}
             controlled: {flag}
             keeps_orders_ok: {flag}
-            max_current_a: 10
           - {{id: heat-pump, profile: nibe-s-series, host: 127.0.0.1, port: {ports["heat-pump"]}}}
         """)
     )

@@ -15,23 +15,27 @@ from pathlib import Path
 
 import pytest
 
-from hearth_core.clock import RealClock
+from hearth_agent.control.ordered import Contact, Ordered, OrdersFile, SafeWrite
+from hearth_core.clock import ClockConductor
+from hearth_sim.recorded import parse_instant
 from hearth_sim.testing import Answer, HouseOptions, RunningHouse, running_house
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the kernel's signal at a parent's death is Linux's")
-ORDERED_A, OWN_A = 10.0, 16.0
+ORDERED_A, OWN_A = 6.0, 16.0
+START = parse_instant("2016-04-04T01:00:00Z")
+SPEED = 200.0
 RUN, SUPERVISE = ("hearth_agent", "run"), ("hearth_agent", "supervise")
 
 
 def write_config(folder: Path, running: RunningHouse) -> Path:
-    """A home whose charger keeps every order for ever, and is ordered 10 A because of its cable."""
+    """A home whose charger keeps every order for ever, and is ordered 6 A because its meter does not answer."""
     path = folder / "agent.yaml"
     ports = running.ports
     path.write_text(
         textwrap.dedent(f"""
         agent: anna
         data_dir: data
-        poll_s: 1
+        control_s: 5
         site:
           name: Anna
           timezone: Europe/Berlin
@@ -49,24 +53,26 @@ def write_config(folder: Path, running: RunningHouse) -> Path:
             port: {ports["charger"]}
             controlled: true
             keeps_orders_ok: true
-            max_current_a: 10
         """)
     )
     return path
 
 
 @pytest.fixture
-async def running() -> AsyncIterator[RunningHouse]:
-    clock = RealClock()
-    async with running_house(clock, options=HouseOptions(soc_percent=50.0)) as house:
+async def running(tmp_path: Path) -> AsyncIterator[RunningHouse]:
+    conductor = ClockConductor(tmp_path / "clock", START)
+    async with running_house(conductor.clock, options=HouseOptions(soc_percent=50.0)) as house:
+        house.faults["grid"].answer = Answer.SILENT
+        conductor.set_speed(SPEED)
         yield house
 
 
 @contextlib.asynccontextmanager
 async def process(config: Path, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    environment = {**os.environ, "HEARTH_CLOCK": f"file:{config.parent / 'clock'}"}
     with (config.parent / "log").open("ab") as log:
         started = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", *arguments, "--config", str(config), stderr=log
+            sys.executable, "-m", *arguments, "--config", str(config), stderr=log, env=environment
         )
     try:
         yield started
@@ -126,8 +132,8 @@ async def test_sigterm_ends_both_and_gives_the_devices_back_beside_one_that_hang
     charger = running.house.charger
     async with process(write_config(tmp_path, running), *SUPERVISE) as supervisor:
         await until(lambda: charger.limit_a == ORDERED_A, 20)
-        running.faults["heat-pump"].answer = running.faults["grid"].answer = Answer.SILENT
-        await asyncio.sleep(1.2)  # both are being asked
+        running.faults["heat-pump"].answer = Answer.SILENT  # as the meter is
+        await asyncio.sleep(0.5)
         supervisor.terminate()
         assert await until(lambda: charger.limit_a == OWN_A, 10) < 2
         assert await asyncio.wait_for(supervisor.wait(), 5) == 0
@@ -148,15 +154,37 @@ async def test_a_start_after_a_crash_ends_old_orders_before_the_first_reading(
     assert [entry["device"] for entry in entries] == ["charger"]
     # the device belongs to the home no longer: only the file knows of it
     config.write_text(config.read_text().replace("controlled: true", "controlled: false"))
-    grid, device = running.servers["grid"], running.servers["charger"].devices[0]
-    before, seen, write = grid.requests, [], device.write
+    heat_pump, device = running.servers["heat-pump"], running.servers["charger"].devices[0]
+    before, seen, write = heat_pump.requests, [], device.write
 
     def noting(function: int, address: int, values: Sequence[int]) -> bool:
-        seen.append(grid.requests)
+        seen.append(heat_pump.requests)
         return write(function, address, values)
 
     monkeypatch.setattr(device, "write", noting)
     async with process(config, *RUN):
         await until(lambda: charger.limit_a == OWN_A, 20)
-        await until(lambda: grid.requests > before, 20)
+        await until(lambda: heat_pump.requests > before, 20)
     assert set(seen) == {before}
+
+
+async def test_an_agent_that_cannot_start_leaves_no_device_ordered_and_is_tried_again(
+    tmp_path: Path, running: RunningHouse
+) -> None:
+    charger = running.house.charger
+    config = write_config(tmp_path, running)
+    good = config.read_text()
+    orders = OrdersFile.load(tmp_path / "data" / "orders.json")
+    safe = [SafeWrite(16, 299, [16]), SafeWrite(16, 337, [0])]
+    orders.put(Ordered("charger", "ev_current", Contact("127.0.0.1", running.ports["charger"], 1), safe))
+    charger.limit_a = ORDERED_A
+    config.write_text("agent: [")
+    supervisor_alone = ("hearth_agent.control.supervisor", "--data-dir", str(tmp_path / "data"))
+    async with process(config, *supervisor_alone) as supervisor:
+        assert await until(lambda: charger.limit_a == OWN_A, 10) < 3
+        await until(lambda: (tmp_path / "log").read_text().count("ended with code 2") >= 2, 15)
+        config.write_text(good)
+        await until(lambda: charger.limit_a == ORDERED_A, 20)
+        supervisor.terminate()
+        assert await asyncio.wait_for(supervisor.wait(), 8) == 0
+    assert charger.limit_a == OWN_A

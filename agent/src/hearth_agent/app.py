@@ -12,7 +12,8 @@ from collections.abc import Awaitable, Callable
 from hearth_agent import __version__
 from hearth_agent.control.books import Books
 from hearth_agent.control.heartbeat import beat, pipe_to_supervisor
-from hearth_agent.control.leases import LeaseState, make_leases
+from hearth_agent.control.leases import LeaseState
+from hearth_agent.control.leasing import make_leases
 from hearth_agent.control.loop import FRESH_S, Controller
 from hearth_agent.control.reassert import reassert
 from hearth_agent.devices.device import Device
@@ -34,7 +35,7 @@ from hearth_core.points import DeviceKind
 logger = logging.getLogger(__name__)
 
 # real time
-_RELEASE_S = 3.5
+_RELEASE_S = 3.0
 _REASSERT_S = 3.0
 _RESTART_S = 1.0
 _ASK_AGAIN_S = 0.1

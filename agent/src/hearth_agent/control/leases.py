@@ -14,17 +14,16 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Mapping
 from enum import StrEnum
 
 from hearth_agent.control.books import Books
 from hearth_agent.control.ordered import SafeWrite
-from hearth_agent.control.wording import Variables, case_of, may_raise, meet
-from hearth_agent.devices.controls import ControlKind, ControlSpec, SafetyClass, Write, cases_of, writes_of
+from hearth_agent.control.permits import Permits, name_of
+from hearth_agent.control.wording import Variables, case_of, meet
+from hearth_agent.devices.controls import ControlKind, ControlSpec, SafetyClass, writes_of
 from hearth_agent.devices.device import Device
 from hearth_agent.devices.errors import DeviceError
 from hearth_agent.events import EventLog
-from hearth_agent.settings import Home
 from hearth_core.clock import Clock
 
 logger = logging.getLogger(__name__)
@@ -51,6 +50,7 @@ class Lease:
         self,
         device: Device,
         kind: ControlKind,
+        control: ControlSpec,
         books: Books,
         clock: Clock,
         events: EventLog,
@@ -61,18 +61,19 @@ class Lease:
         """Take charge of a control.
 
         Args:
-            device: The device; its profile has the control.
+            device: The device.
             kind: Which of its controls.
+            control: How it is ordered.
             books: What is kept on the disk.
             clock: Time of refreshes and spacing.
             events: Where failures are told.
             keeps_orders_ok: The owner accepts orders the device keeps when nobody is left to end them.
             silence_s: How long the controller may be silent [real seconds].
         """
-        self.device, self.kind = device, kind
-        self._control: ControlSpec = device.profile.controls[kind]
+        self.device, self.kind, self._control = device, kind, control
+        self._permits = Permits(device, kind, control, books, events, keeps_orders_ok=keeps_orders_ok)
         self._books, self._clock, self._events = books, clock, events
-        self._keeps_orders_ok, self._silence_s = keeps_orders_ok, silence_s
+        self._silence_s = silence_s
         self._wanted: Variables | None = None
         self._heard_s = time.monotonic()
         self._silent = False
@@ -91,9 +92,9 @@ class Lease:
         self._due = asyncio.Event()
         self._writing = asyncio.Lock()
         self._released = False
+        self._noted = False
+        """The way back is on the disk."""
         self._connections = 0
-        self._latches = False
-        self._told: set[str] = set()
 
     @property
     def key(self) -> str:
@@ -142,53 +143,8 @@ class Lease:
             return False
         return now_s - self._written_s >= min(control.refresh_s or math.inf, control.lease_s / 2)
 
-    # --- what the device may be told
-
     def _permitted(self) -> Variables | None:
-        """Return the order to be in force now: what is wanted, as far as device, owner and registers allow it."""
-        wanted = self._wanted
-        if wanted is None or (self._latches and not self._keeps_orders_ok):
-            return None
-        if not self._can_be_told(wanted):
-            self._tell_once("order_unsayable", f"{self.key}: its profile has no registers for this kind of order")
-            return None
-        if wanted == self._written:
-            return wanted
-        if self._clock.monotonic() - self._changed_s < self._control.write_spacing_s:
-            wanted = self._calmed(wanted)
-        return wanted if wanted is None or self._has_room() or wanted == self._written else None
-
-    def _can_be_told(self, order: Variables) -> bool:
-        case = case_of(self.kind, order)
-        return bool(self._control.order) or case in cases_of(self.kind, self._control)
-
-    def _calmed(self, wanted: Variables) -> Variables | None:
-        """Return what may be told so soon after the last change: only less than is in force."""
-        if not may_raise(self.kind, self._written, wanted):
-            return wanted
-        if self._written is None:
-            return None
-        calmed = meet(self.kind, self._written, wanted)
-        return calmed if self._can_be_told(calmed) else None
-
-    def _has_room(self) -> bool:
-        per_day = self._control.writes_per_day
-        if per_day is None or self._books.budget.has_room(self._registers(), per_day):
-            self._told.discard("write_budget_spent")
-            return True
-        text = f"{self.key}: {per_day} writes a day are spent; it stays in its own mode until tomorrow"
-        self._tell_once("write_budget_spent", text)
-        return False
-
-    def _registers(self) -> set[str]:
-        """Return the names of the registers any order of this control writes."""
-        lists = [self._control.order, self._control.safe, *self._control.cases.values()]
-        return {_register(self.device.id, write) for writes in lists for write in writes}
-
-    def _tell_once(self, kind: str, text: str) -> None:
-        if kind not in self._told:
-            self._told.add(kind)
-            self._events.error(kind, text, self.device.id)
+        return self._permits.permitted(self._wanted, self._written, self._clock.monotonic() - self._changed_s)
 
     # --- the task
 
@@ -234,7 +190,7 @@ class Lease:
         if self.kind is ControlKind.BATTERY_INTERVAL or self._calmest is None or self._silent:
             return None
         calm = orders[0] if len(orders) == 1 else meet(self.kind, orders[0], orders[1])
-        return calm if self._can_be_told(calm) and self._has_room() else None
+        return calm if self._permits.can_be_told(calm) and self._permits.has_room() else None
 
     async def release(self) -> None:
         """Put the device back into its own mode, for good; try until it obeys. The caller sets the limit of time."""
@@ -256,6 +212,9 @@ class Lease:
             why = await self._put(order, refresh=refresh)
         except (DeviceError, OSError) as error:
             why = str(error)
+        except BaseException:  # cut off in the middle: it may have been told or not
+            self.state = LeaseState.UNKNOWN
+            raise
         if why is not None:
             self._failed(why, order)
             return False
@@ -274,19 +233,19 @@ class Lease:
         if control.safety_class is SafetyClass.FLASH and await self.device.has(writes, variables):
             return None
         if control.writes_per_day is not None and not refresh:
-            registers = {_register(self.device.id, write) for write in writes}
-            await asyncio.to_thread(self._books.budget.spend, registers)
+            await self._count({name_of(self.device, write) for write in writes}, needed=order is None)
         applied = await self.device.apply(writes, variables, again=refresh, settle_s=control.settle_s)
         if not applied.timed:
-            self._find_latching()
+            self._permits.found_latching()
         return None if applied.obeyed else "reads back something else than was written"
 
-    def _find_latching(self) -> None:
-        """The device does not keep the time after which it should revert: it would hold the order for ever."""
-        self._latches = True
-        ends = "its supervisor ends it" if self._keeps_orders_ok else "it is left in its own mode"
-        text = f"{self.key}: does not keep its reversion time, so an order would last for ever; {ends}"
-        self._tell_once("control_latches", text)
+    async def _count(self, registers: set[str], *, needed: bool) -> None:
+        """Count writes on the disk before they happen; a safe state is told even when that fails."""
+        try:
+            await asyncio.to_thread(self._books.budget.spend, registers)
+        except OSError:
+            if not needed:
+                raise
 
     async def _note_way_back(self) -> None:
         """Keep on the disk how the order is undone, before it is given.
@@ -295,18 +254,20 @@ class Lease:
             DeviceError: The device does not say what the safe state needs.
             OSError: It cannot be kept, and nothing else would end the order.
         """
-        if self.key in self._books.orders:
+        if self._noted:
             return
         safe = [SafeWrite(*one) for one in await self.device.spell(self._control.safe)]
         entry = self._books.entry(self.device, self.kind, safe)
         try:
             await asyncio.to_thread(self._books.orders.put, entry)
+            self._noted = True
         except OSError as error:
-            if self._control.safety_class is not SafetyClass.TIMED or self._latches:
+            if self._control.safety_class is not SafetyClass.TIMED or self._permits.latches:
                 raise
             logger.warning("%s: the way back is not on the disk (%s); the device reverts by itself", self.key, error)
 
     async def _forget_way_back(self) -> None:
+        self._noted = False
         try:
             await asyncio.to_thread(self._books.orders.drop, self.key)
         except OSError as error:  # a safe state too many is told some day, that is all
@@ -335,33 +296,3 @@ class Lease:
         self.state, self._written = LeaseState.UNKNOWN, None
         self._retry_s = min(max(2 * self._retry_s, _FIRST_RETRY_S), _LONGEST_RETRY_S)
         self._retry_at_s = self._clock.monotonic() + self._retry_s
-
-
-def _register(device: str, write: Write) -> str:
-    """Return the name of a register for the daily budget."""
-    return f"{device}/{write.address}" if write.address is not None else f"{device}/{write.model}.{write.point}"
-
-
-def make_leases(
-    home: Home, devices: Mapping[str, Device], books: Books, clock: Clock, events: EventLog
-) -> dict[tuple[str, ControlKind], Lease]:
-    """Return a lease for every control the agent may use: of devices that are controlled, not only watched.
-
-    A control whose orders would outlive the agent needs the owner's word.
-    """
-    leases = {}
-    for settings in home.settings.devices:
-        if not settings.controlled:
-            continue
-        for kind, control in home.profiles[settings.id].controls.items():
-            if control.safety_class is not SafetyClass.TIMED and not settings.keeps_orders_ok:
-                text = (
-                    f"{settings.id}/{kind} is only watched: the device keeps an order for ever when the agent dies. "
-                    "Run the agent with `hearth-agent supervise`, and set keeps_orders_ok: true on the device"
-                )
-                events.warning("control_keeps_orders", text, settings.id)
-                continue
-            leases[settings.id, kind] = Lease(
-                devices[settings.id], kind, books, clock, events, keeps_orders_ok=settings.keeps_orders_ok
-            )
-    return leases

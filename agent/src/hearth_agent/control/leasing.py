@@ -1,0 +1,63 @@
+"""Which controls of a home get a lease."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from hearth_agent.control.books import Books
+from hearth_agent.control.leases import Lease
+from hearth_agent.devices.controls import ControlKind, ControlSpec, SafetyClass, Write
+from hearth_agent.devices.device import Device
+from hearth_agent.events import EventLog
+from hearth_agent.settings import Home
+from hearth_core.clock import Clock
+
+
+def make_leases(
+    home: Home, devices: Mapping[str, Device], books: Books, clock: Clock, events: EventLog
+) -> dict[tuple[str, ControlKind], Lease]:
+    """Return a lease for every control the agent may use: of devices that are controlled, not only watched.
+
+    A control whose orders would outlive the agent needs the owner's word.
+    """
+    leases = {}
+    for settings in home.settings.devices:
+        if not settings.controlled:
+            continue
+        for kind, control in home.profiles[settings.id].controls.items():
+            if control.safety_class is not SafetyClass.TIMED and not settings.keeps_orders_ok:
+                text = (
+                    f"{settings.id}/{kind} is only watched: the device keeps an order for ever when the agent dies. "
+                    "Run the agent with `hearth-agent supervise`, and set keeps_orders_ok: true on the device"
+                )
+                events.warning("control_keeps_orders", text, settings.id)
+                continue
+            leases[settings.id, kind] = Lease(
+                devices[settings.id],
+                kind,
+                within(control, settings.max_current_a),
+                books,
+                clock,
+                events,
+                keeps_orders_ok=settings.keeps_orders_ok,
+            )
+    return leases
+
+
+def within(control: ControlSpec, most_a: float | None) -> ControlSpec:
+    """Return a control whose safe state sets no more current than the wiring bears."""
+    if most_a is None:
+        return control
+    lists = [control.order, *control.cases.values()]
+    currents = {_place(write) for writes in lists for write in writes if write.value == "current_a"}
+    safe = [
+        msgspec.structs.replace(write, value=min(float(write.value), most_a)) if _place(write) in currents else write
+        for write in control.safe
+    ]
+    return msgspec.structs.replace(control, safe=safe)
+
+
+def _place(write: Write) -> tuple[int | None, int | None, str | None]:
+    return write.address, write.model, write.point
