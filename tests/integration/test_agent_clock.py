@@ -99,7 +99,7 @@ async def test_no_plan_is_followed_while_the_time_is_in_doubt(tmp_path: Path, ju
     clock = JumpyClock(START_S)
     async with running_house(clock, options=HouseOptions(soc_percent=50.0)) as running:
         agent = Agent(load_home(write_home(tmp_path, running.ports)), clock)
-        tasks = [asyncio.create_task(lease.run()) for lease in agent.leases.values()]
+        tasks = [asyncio.create_task(lease.run()) for lease in agent.controller.leases]
         try:
             assert await live(agent, clock, running, 100) == FORCED
             clock.jump_s = jump_s

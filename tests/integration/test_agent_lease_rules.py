@@ -16,7 +16,7 @@ from hearth_agent.control.books import Books
 from hearth_agent.control.leases import Lease, LeaseState
 from hearth_agent.control.leasing import make_leases, within
 from hearth_agent.control.orders import Interval
-from hearth_agent.control.wording import Variables, battery_order, order_for
+from hearth_agent.control.wording import Variables, battery_order, ev_order
 from hearth_agent.devices.catalogue import parse_profile
 from hearth_agent.devices.device import Device
 from hearth_agent.devices.profile import ControlKind
@@ -170,7 +170,7 @@ def charger(extra: str = "", class_: str = "S") -> str:
 
 
 def amps(current_a: float | None) -> Variables | None:
-    return order_for(ControlKind.EV_CURRENT, current_a)
+    return ev_order(current_a)
 
 
 @pytest.mark.parametrize(

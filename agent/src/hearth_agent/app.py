@@ -16,6 +16,7 @@ from hearth_agent.control.leases import LeaseState
 from hearth_agent.control.leasing import make_leases
 from hearth_agent.control.loop import FRESH_S, Controller
 from hearth_agent.control.reassert import reassert
+from hearth_agent.control.timetrust import TimeWatch
 from hearth_agent.devices.device import Device
 from hearth_agent.devices.poller import Poller
 from hearth_agent.devices.snapshot import Measured, Snapshot
@@ -73,8 +74,9 @@ class Agent:
         key = home.public_key
         self.plans = PlanStore(home.data_dir / "plan.sealed", settings.agent, key, clock, self.events)
         self._books = Books(home.data_dir, clock)
-        self.leases = make_leases(home, self.devices, self._books, clock, self.events)
-        self.controller = Controller(home, self.leases, self.pollers, self.snapshot, self.plans, clock, self.events)
+        leases = make_leases(home, self.devices, self._books, clock, self.events)
+        self.controller = Controller(home, leases, self.pollers, self.snapshot, self.plans, clock)
+        self.controller.time_trusted = TimeWatch(clock, self.events)
         self._outbox = Outbox()
         models = ModelStore(home.data_dir / "models", settings.agent, key, self.events)
         self.forecasts = ForecastService(
@@ -194,7 +196,7 @@ class Agent:
         """Live until ``stop`` is set, then leave every device in its own mode and say goodbye."""
         await self._reassert()
         control = [self._start("control", self.controller.run)]
-        control += [self._start(f"lease {lease.key}", lease.run) for lease in self.leases.values()]
+        control += [self._start(f"lease {lease.key}", lease.run) for lease in self.controller.leases]
         pipe = pipe_to_supervisor()
         if pipe is not None:
             control.append(self._start("heartbeat", lambda: beat(pipe, self.controller, self._clock)))
@@ -221,7 +223,7 @@ class Agent:
 
     async def _release(self) -> None:
         """Put every controlled device back into its own mode, each for itself."""
-        ordered = [lease for lease in self.leases.values() if lease.state is not LeaseState.OWN]
+        ordered = [lease for lease in self.controller.leases if lease.state is not LeaseState.OWN]
         for lease in ordered:
             logger.info("%s goes back into its own mode", lease.key)
         tasks = [asyncio.create_task(lease.release()) for lease in ordered]

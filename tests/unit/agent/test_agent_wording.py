@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hearth_agent.control.orders import Interval
-from hearth_agent.control.wording import battery_order, case_of, may_raise, meet, order_for
+from hearth_agent.control.wording import battery_order, case_of, ev_order, may_raise, meet
 from hearth_agent.devices.controls import VARIABLES, Case, ControlKind
 
 WIDEST = Interval(-5_000.0, 5_000.0)
@@ -50,26 +50,14 @@ def test_every_variable_of_a_battery(wanted: Interval, case: Case, expected: tup
     assert case_of(BATTERY, order) is case
 
 
-@pytest.mark.parametrize(
-    ("kind", "command", "expected"),
-    [
-        (ControlKind.EV_CURRENT, 0.0, {"current_a": 6, "paused": 1, "allowed": 0}),
-        (ControlKind.EV_CURRENT, 13.9, {"current_a": 13, "paused": 0, "allowed": 1}),
-        (ControlKind.EV_PHASES, 1, {"phases": 1}),
-        (ControlKind.HEAT_MODE, 0, {"mode": 0, "contact_a": 1, "contact_b": 0}),
-        (ControlKind.HEAT_MODE, 1, None),
-        (ControlKind.HEAT_MODE, 2, {"mode": 2, "contact_a": 0, "contact_b": 1}),
-        (ControlKind.HEAT_MODE, 3, {"mode": 3, "contact_a": 1, "contact_b": 1}),
-        (ControlKind.HEAT_POWER, 1_200.0, {"power_w": 1_200}),
-        (ControlKind.PV_LIMIT, 4_200.0, {"limit_w": 4_200, "limited": 1}),
-    ],
-)
-def test_every_variable_of_the_others(kind: ControlKind, command: float, expected: dict[str, float] | None) -> None:
-    order = order_for(kind, command)
-    assert order == expected
-    assert order_for(kind, None) is None
-    if order is not None:
-        assert {*order, "lease_s"} == VARIABLES[kind]
+def test_a_car_is_paused_or_given_whole_amperes() -> None:
+    assert ev_order(None) is None
+    paused, running = ev_order(0.0), ev_order(13.9)
+    assert paused == {"current_a": 6, "paused": 1, "allowed": 0}
+    assert running == {"current_a": 13, "paused": 0, "allowed": 1}
+    assert case_of(ControlKind.EV_CURRENT, paused) is Case.PAUSE
+    assert case_of(ControlKind.EV_CURRENT, running) is Case.RUN
+    assert {*running, "lease_s"} == VARIABLES[ControlKind.EV_CURRENT]
 
 
 def test_a_battery_offers_every_variable_profiles_may_use() -> None:
@@ -94,12 +82,20 @@ def test_own_mode_never_raises_and_forcing_always_does(one: Interval) -> None:
     assert may_raise(BATTERY, None, order) is (order["forced"] != 0)
 
 
-def test_a_heater_that_is_blocked_may_not_be_told_to_run() -> None:
-    kind = ControlKind.HEAT_MODE
-    blocked, forced = order_for(kind, 0), order_for(kind, 3)
-    assert blocked is not None
-    assert forced is not None
-    assert may_raise(kind, blocked, forced)
-    assert may_raise(kind, None, forced)
-    assert not may_raise(kind, None, blocked)
-    assert meet(kind, blocked, forced) == blocked
+@pytest.mark.parametrize(
+    ("kind", "less", "more", "forces"),
+    [
+        (ControlKind.HEAT_MODE, {"mode": 0.0}, {"mode": 3.0}, True),
+        (ControlKind.HEAT_POWER, {"power_w": 0.0}, {"power_w": 900.0}, True),
+        (ControlKind.EV_PHASES, {"phases": 1.0}, {"phases": 3.0}, False),
+        (ControlKind.PV_LIMIT, {"limit_w": 0.0, "limited": 1.0}, {"limit_w": 500.0, "limited": 1.0}, False),
+    ],
+)
+def test_the_others_are_compared_by_their_power(
+    kind: ControlKind, less: dict[str, float], more: dict[str, float], forces: bool
+) -> None:
+    assert may_raise(kind, less, more)
+    assert not may_raise(kind, more, less)
+    assert meet(kind, less, more) == meet(kind, more, less) == less
+    assert may_raise(kind, None, more) is forces
+    assert not may_raise(kind, None, less)

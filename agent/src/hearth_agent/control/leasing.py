@@ -14,19 +14,23 @@ from hearth_agent.events import EventLog
 from hearth_agent.settings import Home
 from hearth_core.clock import Clock
 
+_ONE_OF_A_KIND = (ControlKind.BATTERY_INTERVAL, ControlKind.PV_LIMIT)
+
 
 def make_leases(
     home: Home, devices: Mapping[str, Device], books: Books, clock: Clock, events: EventLog
 ) -> dict[tuple[str, ControlKind], Lease]:
     """Return a lease for every control the agent may use: of devices that are controlled, not only watched.
 
-    A control whose orders would outlive the agent needs the owner's word.
+    A control whose orders would outlive the agent needs the owner's word. One battery and one roof are steered.
     """
-    leases = {}
+    leases: dict[tuple[str, ControlKind], Lease] = {}
     for settings in home.settings.devices:
         if not settings.controlled:
             continue
         for kind, control in home.profiles[settings.id].controls.items():
+            if kind in _ONE_OF_A_KIND and any(kind is other for _, other in leases):
+                continue
             if control.safety_class is not SafetyClass.TIMED and not settings.keeps_orders_ok:
                 text = (
                     f"{settings.id}/{kind} is only watched: the device keeps an order for ever when the agent dies. "

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from hearth_agent.control.guards import own_mode, phase_currents
 from hearth_agent.control.leases import Lease
 from hearth_agent.control.orders import House, Interval, Measurements, Outcome, State
 from hearth_agent.control.step import step
-from hearth_agent.control.timetrust import TimeTrust
 from hearth_agent.control.wording import battery_order, ev_order
 from hearth_agent.devices.poller import Poller
 from hearth_agent.devices.profile import ControlKind
 from hearth_agent.devices.snapshot import Snapshot
-from hearth_agent.events import EventLog
 from hearth_agent.plan.store import PlanStore
 from hearth_agent.settings import Home
 from hearth_core.clock import Clock
@@ -43,7 +41,6 @@ class Controller:
         snapshot: Snapshot,
         plans: PlanStore,
         clock: Clock,
-        events: EventLog,
     ) -> None:
         self._control_s, self._clock, self._snapshot, self._plans = home.settings.control_s, clock, snapshot, plans
         grid, inverter, car = (home.device_of(kind) for kind in _ROLES)
@@ -63,10 +60,10 @@ class Controller:
         )
         self._urgent = [pollers[id_] for id_ in (self._grid, self._inverter, self._car) if id_]
         self._state = State()
-        self._trust, self._events = TimeTrust.of(clock), events
-        self._mistrust_told = False
         self.stepped_s, self.due_s = time.monotonic(), clock.monotonic()
         """When the last step ended [real s], and when the next is to begin [s of the home's clock]."""
+        self.time_trusted: Callable[[], bool] = lambda: True
+        """Asked each step whether the wall clock is right."""
         self.lag_s = 0.0
         self.mode = Mode.SELF_CONSUMPTION
         self.reason = "starting"
@@ -96,7 +93,7 @@ class Controller:
         """Do one step."""
         at_s = self._clock.time()
         measured = self._measure()
-        plan = self._plans.current(int(at_s * 1000)) if self._trusts(at_s) else None
+        plan = self._plans.current(int(at_s * 1000)) if self.time_trusted() else None
         outcome = step(self._house, self._state, measured, plan, at_s, self._clock.monotonic())
         self._state, self.mode, self.reason = outcome.state, outcome.mode, outcome.reason
         if self._battery_lease is not None:
@@ -108,17 +105,6 @@ class Controller:
         for poller in self._urgent:
             poller.wanted_fresh = watchful
         return outcome
-
-    def _trusts(self, at_s: float) -> bool:
-        """Tell whether the wall clock may choose a plan's slot; say so when that changes."""
-        trusted = self._trust.look(at_s, self._clock.monotonic())
-        if trusted == self._mistrust_told:
-            self._mistrust_told = not trusted
-            if trusted:
-                self._events.info("clock_trusted", "the clock goes steadily; plans are followed again")
-            else:
-                self._events.error("clock_not_trusted", "the clock jumped or was never set; no plan is followed")
-        return trusted
 
     def _measure(self) -> Measurements:
         now_s, value = self._clock.monotonic(), self._snapshot.value

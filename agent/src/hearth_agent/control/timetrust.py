@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
+from hearth_agent.events import EventLog
 from hearth_core.clock import Clock, RealClock
 
 JUMP_S = 60.0
@@ -97,3 +98,21 @@ def kernel_synced() -> bool | None:
         return None
     answer = int(ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES)))
     return None if answer < 0 else answer != _TIME_ERROR
+
+
+class TimeWatch:
+    """Asks before each step whether the agent's clock is believed, and tells when that changes."""
+
+    def __init__(self, clock: Clock, events: EventLog) -> None:
+        self._clock, self._events = clock, events
+        self._trust, self._doubted = TimeTrust.of(clock), False
+
+    def __call__(self) -> bool:
+        """Tell whether the wall clock may choose a plan's slot."""
+        trusted = self._trust.look(self._clock.time(), self._clock.monotonic())
+        if trusted and self._doubted:
+            self._events.info("clock_trusted", "the clock goes steadily; plans are followed again")
+        elif not (trusted or self._doubted):
+            self._events.error("clock_not_trusted", "the clock jumped or was never set; no plan is followed")
+        self._doubted = not trusted
+        return trusted

@@ -19,8 +19,6 @@ _MORE_W = 200.0
 _MORE_AFTER_S = 30.0
 _LEAST_EV_A = 6.0
 _NORMAL = 1
-# SG-Ready: the two contacts of each mode
-_CONTACTS = {0: (1.0, 0.0), 1: (0.0, 0.0), 2: (0.0, 1.0), 3: (1.0, 1.0)}
 
 Variables = Mapping[str, float]
 
@@ -38,31 +36,6 @@ class InForce(Protocol):
         ...
 
 
-def order_for(kind: ControlKind, command: float | None) -> Variables | None:
-    """Turn a command that is one number into an order; batteries have `battery_order`.
-
-    Args:
-        kind: The control.
-        command: EV current [A], EV phases, heat mode (0 blocked, 1 normal, 2 recommended, 3 forced on), heat power
-            [W] or PV limit [W]; None is the device's own mode.
-    """
-    if command is None:
-        return None
-    match kind:
-        case ControlKind.EV_CURRENT:
-            return ev_order(command)
-        case ControlKind.EV_PHASES:
-            return {"phases": float(command)}
-        case ControlKind.HEAT_MODE:
-            return _heat_mode(int(command))
-        case ControlKind.HEAT_POWER:
-            return {"power_w": max(0.0, command)}
-        case ControlKind.PV_LIMIT:
-            return {"limit_w": max(0.0, command), "limited": 1.0}
-        case ControlKind.BATTERY_INTERVAL:
-            raise ValueError("a battery is ordered an interval")
-
-
 def ev_order(limit_a: float | None) -> Variables | None:
     """Turn a current limit into an order: 0 pauses and leaves the current alone."""
     if limit_a is None:
@@ -70,13 +43,6 @@ def ev_order(limit_a: float | None) -> Variables | None:
     if limit_a <= 0:
         return {"current_a": _LEAST_EV_A, "paused": 1.0, "allowed": 0.0}
     return {"current_a": float(math.floor(limit_a)), "paused": 0.0, "allowed": 1.0}
-
-
-def _heat_mode(mode: int) -> Variables | None:
-    if mode == _NORMAL:
-        return None
-    contact_a, contact_b = _CONTACTS[mode]
-    return {"mode": float(mode), "contact_a": contact_a, "contact_b": contact_b}
 
 
 def battery_order(wanted: Interval | None, widest: Interval, lease: InForce) -> Variables | None:
