@@ -64,8 +64,9 @@ bench-ingest: setup ## what a hub takes in beside the machine's limits (about 35
 bench-plan: setup ## how long a plan takes, battery only and whole home; one JSON line; beside EMHASS with ARGS="--emhass"
 	@$(BIN)/python tests/bench/bench_plan.py $(ARGS)
 
-bench-agent: setup ## what spool and uplink cost a home; one JSON line
-	@$(BIN)/python tests/bench/bench_agent.py $(ARGS)
+bench-agent: setup ## what spool and uplink cost a home, and what the whole agent takes of its machine; two JSON lines
+	@$(BIN)/python tests/bench/bench_agent.py
+	@$(BIN)/python tests/bench/bench_footprint.py $(ARGS)
 
 clean: ## remove what make has made, the demo's data included
 	rm -rf $(VENV) .data web/node_modules hub/src/hearth_hub/static

@@ -240,8 +240,9 @@ async def measure(url: str, folder: Path, flushes: int) -> dict[str, float | int
     }
 
 
-def run(flushes: int, folder: Path) -> dict[str, float | int]:
-    """Start broker and hub, measure, and end them."""
+@contextlib.contextmanager
+def broker(folder: Path) -> Iterator[str]:
+    """Run a Mosquitto and a small hub that acknowledges what comes from the agent ``bench``; yield the broker's URL."""
     program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
     if program is None:
         raise SystemExit("mosquitto is not installed (Debian package mosquitto)")
@@ -251,7 +252,7 @@ def run(flushes: int, folder: Path) -> dict[str, float | int]:
     config = folder / "mosquitto.conf"
     config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
     url = f"mqtt://127.0.0.1:{port}"
-    with subprocess.Popen([program, "-c", str(config)], stderr=subprocess.DEVNULL) as broker:
+    with subprocess.Popen([program, "-c", str(config)], stderr=subprocess.DEVNULL) as process:
         try:
             _until_it_listens(port)
             context = multiprocessing.get_context("spawn")
@@ -260,12 +261,12 @@ def run(flushes: int, folder: Path) -> dict[str, float | int]:
             hub.start()
             ready.wait(20)
             try:
-                return asyncio.run(measure(url, folder, flushes))
+                yield url
             finally:
                 hub.kill()
                 hub.join()
         finally:
-            broker.terminate()
+            process.terminate()
 
 
 def _until_it_listens(port: int) -> None:
@@ -285,8 +286,11 @@ def main() -> None:
     parser.add_argument("--flushes", type=int, default=1500)
     parser.add_argument("--folder", type=Path, help="where the spool file is made: a real disk, not a tmpfs")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="hearth-bench-", dir=options.folder) as folder:
-        print(json.dumps(run(options.flushes, Path(folder))))
+    with (
+        tempfile.TemporaryDirectory(prefix="hearth-bench-", dir=options.folder) as folder,
+        broker(Path(folder)) as url,
+    ):
+        print(json.dumps(asyncio.run(measure(url, Path(folder), options.flushes))))
 
 
 if __name__ == "__main__":

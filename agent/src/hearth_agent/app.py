@@ -17,6 +17,7 @@ from hearth_agent.control.leasing import make_leases
 from hearth_agent.control.loop import FRESH_S, Controller
 from hearth_agent.control.reassert import reassert
 from hearth_agent.control.timetrust import TimeWatch
+from hearth_agent.devices.bus import Bus
 from hearth_agent.devices.device import Device
 from hearth_agent.devices.poller import Poller
 from hearth_agent.devices.snapshot import Measured, Snapshot
@@ -48,11 +49,12 @@ _FIRST_FLUSH_S = 2.0
 def make_devices(home: Home, clock: Clock, events: EventLog) -> dict[str, Device]:
     """Return the home's devices; none is contacted yet."""
     devices = {}
+    buses = {endpoint: Bus(endpoint) for endpoint in home.endpoints.values()}
     for one in home.settings.devices:
-        profile = home.profiles[one.id]
-        port = profile.port if one.port is None else one.port
+        profile, endpoint = home.profiles[one.id], home.endpoints[one.id]
         unit = profile.unit if one.unit is None else one.unit
-        devices[one.id] = Device(one.id, profile, one.host, port, unit, clock, events)
+        bus = buses[endpoint]
+        devices[one.id] = Device(one.id, profile, endpoint.host, endpoint.port, unit, clock, events, bus=bus)
     return devices
 
 

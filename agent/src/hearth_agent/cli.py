@@ -11,15 +11,15 @@ from typing import Annotated
 
 import typer
 
-from hearth_agent.app import make_devices, run_agent
+from hearth_agent.app import run_agent
+from hearth_agent.commands.discover import discover
+from hearth_agent.commands.probe import probe
+from hearth_agent.commands.record import record
 from hearth_agent.devices.catalogue import read_profile, shipped_names, shipped_profile
-from hearth_agent.devices.device import Device
 from hearth_agent.devices.profile import Profile
-from hearth_agent.events import EventLog
 from hearth_agent.settings import Home, load_home
 from hearth_core.clock import clock_from_environment
 from hearth_core.errors import ConfigError
-from hearth_core.points import POINTS
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -29,6 +29,9 @@ app = typer.Typer(
 )
 profile_app = typer.Typer(no_args_is_help=True, help="Work with device profiles.")
 app.add_typer(profile_app, name="profile")
+app.command()(discover)
+app.command()(probe)
+app.command()(record)
 
 Config = Annotated[Path, typer.Option("--config", "-c", help="The home's agent.yaml.", show_default=False)]
 
@@ -93,54 +96,8 @@ def check(config: Config) -> None:
     for device in home.settings.devices:
         profile = home.profiles[device.id]
         steered = "controlled" if device.controlled else "watched"
-        typer.echo(f"  {device.id:<16} {profile.profile:<18} {device.host}:{device.port or profile.port}  {steered}")
+        typer.echo(f"  {device.id:<16} {profile.profile:<18} {home.endpoints[device.id].place}  {steered}")
     typer.echo(f"  hub              {home.broker or 'none: readings stay in the spool'}")
-
-
-@app.command()
-def probe(
-    config: Config,
-    device: Annotated[str | None, typer.Argument(help="One device's id; all when left out.")] = None,
-) -> None:
-    """Read every device once and print its values with units; nothing is written.
-
-    Exit code 1 when a device does not answer.
-
-    Example: hearth-agent probe --config agent.yaml inverter
-    """
-    home = load_home(config)
-    logging.basicConfig(level=logging.ERROR)
-    ids = [one.id for one in home.settings.devices]
-    if device is not None and device not in ids:
-        raise ConfigError(str(config), "devices", device, f"The file has: {', '.join(ids)}.")
-    if not asyncio.run(_probe(home, [device] if device else ids)):
-        raise typer.Exit(1)
-
-
-async def _probe(home: Home, ids: list[str]) -> bool:
-    clock = clock_from_environment()
-    events = EventLog(clock)
-    devices = make_devices(home, clock, events)
-    chosen = [devices[id_] for id_ in ids]
-    results = await asyncio.gather(*(one.measure() for one in chosen))
-    for one, measured in zip(chosen, results, strict=True):
-        _print_device(one, dict(measured.values) if measured else None)
-        one.close()
-    while (event := events.first()) is not None:
-        typer.echo(f"{event.device}: {event.text}", err=True)
-        events.told(event)
-    return all(measured is not None for measured in results)
-
-
-def _print_device(device: Device, values: dict[str, float] | None) -> None:
-    info = device.describe(controlled=False)
-    typer.echo(f"{device.id} ({info.manufacturer} {info.model} {info.serial}".rstrip() + ")")
-    for name in device.profile.points:
-        unit = POINTS[name].unit if name in POINTS else ""
-        known = values is not None and name in values
-        typer.echo(
-            f"  {name:<30} {values[name]:>14.3f} {unit}" if values and known else f"  {name:<30} {'missing':>14}"
-        )
 
 
 @app.command()

@@ -60,7 +60,33 @@ def test_a_profile_of_ones_own_lies_beside_the_file(tmp_path: Path) -> None:
     assert home.profiles["grid"].profile == "mine"
 
 
+METER = "{id: grid, profile: eastron-sdm630, host: 127.0.0.1}"
+ON_A_LINE = "{id: grid, profile: eastron-sdm630, transport: rtu, serial: /dev/ttyUSB0"
+TWO_ON_A_LINE = GOOD.replace(METER, ON_A_LINE + "}").replace(
+    "host: 127.0.0.1, port: 5021", "transport: rtu, serial: /dev/ttyUSB0, line: {baudrate: 19200}"
+)
+
+
+def test_devices_at_one_address_or_on_one_line_share_an_endpoint(tmp_path: Path) -> None:
+    """An inverter that takes a single connection, and a meter behind it, must not fight for that connection."""
+    shared = GOOD.replace("port: 5021", "port: 502, unit: 3")
+    endpoints = load_home(write(tmp_path, shared)).endpoints
+    assert endpoints["grid"] == endpoints["inverter"]
+    line = load_home(write(tmp_path, TWO_ON_A_LINE.replace(", line: {baudrate: 19200}", ""))).endpoints
+    assert line["grid"] == line["inverter"]
+    assert line["grid"].described == "rtu, 9600 baud 8N1"
+    faster = load_home(write(tmp_path, GOOD.replace(METER, ON_A_LINE + ", line: {baudrate: 19200, parity: E}}")))
+    assert faster.endpoints["grid"].described == "rtu, 19200 baud 8E1"
+
+
 MISTAKES = [
+    (GOOD.replace(METER, METER.replace(", host: 127.0.0.1", "")), "devices[0].host", "either host or serial"),
+    (GOOD.replace(METER, ON_A_LINE + ", host: 127.0.0.1}"), "devices[0].host", "not both"),
+    (GOOD.replace(METER, ON_A_LINE + ", port: 502}"), "devices[0].port", "remove it"),
+    (GOOD.replace(METER, METER.replace("127.0.0.1", "127.0.0.1, line: {parity: E}")), "devices[0].line", "remove it"),
+    (GOOD.replace(METER, METER.replace("127.0.0.1", "127.0.0.1, transport: rtu")), "transport", "needs serial"),
+    (GOOD.replace(METER, ON_A_LINE.replace("transport: rtu", "transport: tcp") + "}"), "transport", "needs host"),
+    (TWO_ON_A_LINE, "devices[1].line", "grid shares /dev/ttyUSB0 and speaks rtu, 9600 baud 8N1"),
     (GOOD.replace("data_dir", "datadir"), "datadir", "data_dir"),
     (GOOD.replace("main_fuse_a", "main_fuse"), "site.limits.main_fuse", "main_fuse_a"),
     (GOOD.replace("sunspec-hybrid", "sunspec-hybird"), "devices[1].profile", "sunspec-hybrid"),

@@ -24,16 +24,16 @@ class Books:
     @staticmethod
     def entry(device: Device, kind: ControlKind, safe: Sequence[SafeWrite]) -> Ordered:
         """Return what has to be known to make a device its own master again."""
-        profile, serial = device.profile, device.profile.serial
+        profile, endpoint = device.profile, device.endpoint
         at = Contact(
-            host=device.host,
-            port=device.port,
+            host=endpoint.path or endpoint.host,
+            port=endpoint.port,
             unit=device.unit,
-            transport=profile.transports[0],
-            baudrate=serial.baudrate,
-            parity=serial.parity,
-            bytesize=serial.bytesize,
-            stopbits=serial.stopbits,
+            transport=str(endpoint.transport),
+            baudrate=endpoint.line.baudrate,
+            parity=endpoint.line.parity,
+            bytesize=endpoint.line.bytesize,
+            stopbits=endpoint.line.stopbits,
             timeout_s=profile.timeout_s,
             connect_delay_s=profile.connect_delay_s,
             gap_s=profile.min_gap_s,

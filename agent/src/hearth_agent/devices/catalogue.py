@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -50,3 +51,25 @@ def shipped_profile(name: str) -> Profile:
     """Return a shipped profile; ``name`` is one of `shipped_names`."""
     file = f"{name}.yaml"
     return parse_profile((_FOLDER / file).read_text(encoding="utf-8"), file)
+
+
+def find_profile(name: str, folder: Path, source: str, field: str) -> Profile:
+    """Return a shipped profile by its name, or read one from a .yaml file.
+
+    Args:
+        name: A name of `shipped_names`, or a path.
+        folder: What a relative path starts from.
+        source: Who asks, for the error.
+        field: Where the name was written, for the error.
+
+    Raises:
+        ConfigError: There is none, or the file is wrong.
+    """
+    if name.endswith((".yaml", ".yml")):
+        return read_profile(folder / name)
+    if name in shipped_names():
+        return shipped_profile(name)
+    close = difflib.get_close_matches(name, shipped_names(), n=1)
+    meant = f"Did you mean {close[0]!r}? " if close else ""
+    remedy = f"{meant}Known profiles: {', '.join(shipped_names())}, or the path of a .yaml file."
+    raise ConfigError(source, field, name, remedy)

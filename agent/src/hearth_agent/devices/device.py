@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
-import time
 from collections.abc import Coroutine, Sequence
 from typing import Any, NamedTuple, TypeVar
 
+from hearth_agent.devices.bus import LATER_S, ORDER_S, Bus, manners_of
 from hearth_agent.devices.codec import EncodeError, text
 from hearth_agent.devices.discovery import read_common, walk_chain
+from hearth_agent.devices.endpoint import Endpoint, tcp
 from hearth_agent.devices.errors import DeviceError, DeviceLayoutError, DeviceRefusedError
+from hearth_agent.devices.identity import check_identity
 from hearth_agent.devices.layout import Chain, lay_out
 from hearth_agent.devices.link import ModbusLink
 from hearth_agent.devices.packing import Span, pack
 from hearth_agent.devices.profile import Poll, Profile, Protocol, Write
-from hearth_agent.devices.readplan import Answer, ReadPlan
+from hearth_agent.devices.reading import Reader
 from hearth_agent.devices.snapshot import Measured
 from hearth_agent.devices.writing import ALL_BITS, Encoded, Variables, join, prepare, to_verify
 from hearth_agent.events import EventLog
@@ -25,10 +26,6 @@ from hearth_core.messages import DeviceInfo
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
-
-# real time: how long a device that does not answer is left alone
-_FIRST_PAUSE_S = 0.5
-_LONGEST_PAUSE_S = 30.0
 
 
 class Applied(NamedTuple):
@@ -44,27 +41,51 @@ class Device:
     """A device in the home, as one profile describes it."""
 
     def __init__(
-        self, id_: str, profile: Profile, host: str, port: int, unit: int, clock: Clock, events: EventLog
+        self,
+        id_: str,
+        profile: Profile,
+        host: str,
+        port: int,
+        unit: int,
+        clock: Clock,
+        events: EventLog,
+        *,
+        bus: Bus | None = None,
     ) -> None:
+        """Describe a device; nothing is sent yet.
+
+        Args:
+            id_: Its name in the home.
+            profile: What it is.
+            host: Where it listens for Modbus TCP.
+            port: The TCP port.
+            unit: Its Modbus unit id.
+            clock: The home's time.
+            events: Where outages are told.
+            bus: The wire it shares with other devices, instead of one of its own to host and port.
+        """
         self.id, self.profile = id_, profile
-        self.host, self.port, self.unit = host, port, unit
+        self.unit = unit
         self.identity: dict[str, str] = {}
         self._clock, self._events = clock, events
-        self._link = ModbusLink(id_, host, port, unit, profile.timeout_s)
+        self._link = ModbusLink(id_, bus or Bus(tcp(host, port)), unit, manners_of(profile))
         self._chain: Chain | None = None
-        self._plans: dict[Poll, ReadPlan] = {}
+        self._reader: Reader | None = None
         self._encoded: dict[tuple[int, int, float], Encoded] = {}
         self._opening = asyncio.Lock()
-        self._pause_s = 0.0
-        self._try_again_at = 0.0
         self.reachable: bool | None = None
         self.connections = 0
         """How often it was connected; a device that restarted may have forgotten what it was told."""
 
     @property
+    def endpoint(self) -> Endpoint:
+        """The wire it is reached over."""
+        return self._link.bus.endpoint
+
+    @property
     def connected(self) -> bool:
         """Whether the device was reached and understood."""
-        return self._link.connected and bool(self._plans)
+        return self._link.connected and self._reader is not None
 
     def describe(self, *, controlled: bool) -> DeviceInfo:
         """Return the device's entry in the agent's birth certificate."""
@@ -79,16 +100,28 @@ class Device:
             controlled=controlled,
         )
 
-    async def measure(self, poll: Poll = Poll.POLL) -> Measured | None:
+    def expect(self, due_s: float) -> None:
+        """Say when it will be read next (`time.monotonic`); nothing long is begun on its wire just before."""
+        self._link.expect(due_s)
+
+    async def measure(self, poll: Poll = Poll.POLL, deadline_s: float = LATER_S) -> Measured | None:
         """Read the points of a poll, or None when the device cannot be reached now.
 
-        A refused request makes its points missing; everything else that goes wrong ends the connection,
-        which is then left alone for a while. An outage is told once each way.
+        A refused request makes its points missing; everything else that goes wrong leaves the device alone for a
+        while, and the others behind the same connection in peace. An outage is told once each way.
+
+        Args:
+            poll: ``control`` for the few points that limits need; else all, slower groups when they are due.
+            deadline_s: When the values are needed (`time.monotonic`); decides whose turn it is on a shared wire.
         """
         try:
-            if not await self.ensure_open():
+            if not await self.ensure_open() or self._reader is None:
                 return None
-            values = await self._read(self._plans[poll])
+            if poll is Poll.CONTROL:
+                values = await self._reader.control(deadline_s)
+            else:
+                values = await self._reader.poll(self._clock.monotonic(), deadline_s)
+                self._link.trust()
         except DeviceError as error:
             self._lost(str(error))
             return None
@@ -105,14 +138,15 @@ class Device:
         async with self._opening:
             if self.connected:
                 return True
-            if time.monotonic() < self._try_again_at:
+            if self._link.resting:
+                self._tell_lost("cannot be reached")
                 return False
             await self._link.open()
             try:
                 await self._learn()
             except DeviceLayoutError as error:
+                self._link.rest()
                 raise DeviceError(self.id, f"is no {self.profile.profile}: {error}") from error
-        self._pause_s = 0.0
         self.connections += 1
         if self.reachable is False:
             self._events.info("device_back", "answers again", self.id)
@@ -127,39 +161,25 @@ class Device:
             where = self.profile.identity.serial
             registers = await self._link.read(where.fc, where.address, where.count)
             self.identity = {"serial": text(registers, low_byte_first=where.low_byte_first)}
+        await check_identity(self.profile, self._link, self._chain, self.identity)
         points = lay_out(self.profile, self._chain)
         if not points:
             raise DeviceLayoutError("it has none of the profile's points")
-        limits = (self.profile.max_registers, self.profile.max_gap)
-        one_value = self.profile.one_value_per_request
-        urgent = [point for point in points if point.poll is Poll.CONTROL]
-        self._plans = {
-            Poll.POLL: ReadPlan(points, *limits, one_value=one_value),
-            Poll.CONTROL: ReadPlan(urgent, *limits, one_value=one_value),
-        }
-
-    async def _read(self, plan: ReadPlan) -> dict[str, float]:
-        answers: list[Answer] = []
-        for request in plan.requests:
-            try:
-                answers.append(await self._link.read(request.fc, request.address, request.end - request.address))
-            except DeviceRefusedError:
-                answers.append(None)
-        return plan.decode(answers)
+        self._reader = Reader(self._link, self.profile, points)
 
     def _lost(self, text_: str) -> None:
         self.close()
-        self._pause_s = min(max(2 * self._pause_s, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)
-        # spread, so that devices behind one gateway do not all knock at once
-        self._try_again_at = time.monotonic() + self._pause_s * random.uniform(0.7, 1.0)  # noqa: S311
+        self._tell_lost(text_)
+
+    def _tell_lost(self, text_: str) -> None:
         if self.reachable is not False:
             self._events.warning("device_unreachable", text_, self.id)
         self.reachable = False
 
     def close(self) -> None:
-        """Drop the connection; the next `measure` opens it again."""
+        """Drop the connection, unless others use it; the next `measure` opens it again."""
         self._link.close()
-        self._plans, self._encoded = {}, {}
+        self._reader, self._encoded = None, {}
 
     async def apply(
         self, writes: Sequence[Write], variables: Variables, *, again: bool = False, settle_s: float = 0.0
@@ -220,7 +240,7 @@ class Device:
     ) -> Applied:
         encoded = await self._encode(writes, variables, again=again)
         for one in join(encoded, one_value=self.profile.one_value_per_request):
-            await self._link.write(one.address, one.registers, fc=one.fc)
+            await self._link.write(one.fc, one.address, one.registers)
         await asyncio.sleep(settle_s)
         compared = to_verify(encoded)
         image = await self._image([one.read_back for one in compared])
@@ -253,10 +273,9 @@ class Device:
     async def _image(self, spans: Sequence[Span]) -> dict[tuple[int, int], int]:
         """Read registers with few requests; (function code, address) -> register."""
         image: dict[tuple[int, int], int] = {}
-        one_value = self.profile.one_value_per_request
-        limits = (self.profile.max_registers, self.profile.max_gap)
-        for span in sorted(set(spans)) if one_value else pack(spans, *limits):
-            registers = await self._link.read(span.fc, span.address, span.end - span.address)
+        alone = self.profile.one_value_per_request
+        for span in pack(spans, self.profile.max_registers, self.profile.max_gap, alone=alone):
+            registers = await self._link.read(span.fc, span.address, span.end - span.address, ORDER_S)
             addresses = range(span.address, span.end)
             image.update({(span.fc, address): word for address, word in zip(addresses, registers, strict=True)})
         return image

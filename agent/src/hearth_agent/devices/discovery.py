@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from hearth_agent.devices.codec import text
 from hearth_agent.devices.errors import DeviceLayoutError, DeviceRefusedError
 from hearth_agent.devices.layout import Block, Chain
-from hearth_agent.devices.link import ModbusLink
 from hearth_agent.devices.sunspec_models import definition
 
 _BASES = (40000, 0, 50000)
@@ -15,7 +16,14 @@ _LONGEST_CHAIN = 60
 _COMMON = 1
 
 
-async def walk_chain(link: ModbusLink) -> Chain:
+class Reader(Protocol):
+    """Anything that reads registers of one device."""
+
+    async def read(self, fc: int, address: int, count: int) -> list[int]:
+        """Read registers with a function code; raises DeviceRefusedError where there are none."""
+
+
+async def walk_chain(link: Reader) -> Chain:
     """Walk id, length, id, length... from the marker ``SunS`` to the end.
 
     Raises:
@@ -37,7 +45,7 @@ async def walk_chain(link: ModbusLink) -> Chain:
     raise DeviceLayoutError("the SunSpec chain does not end")
 
 
-async def _find_marker(link: ModbusLink) -> int:
+async def _find_marker(link: Reader) -> int:
     for base in _BASES:
         try:
             if await link.read(3, base, 2) == _SUNS:
@@ -47,7 +55,7 @@ async def _find_marker(link: ModbusLink) -> int:
     raise DeviceLayoutError("there is no SunSpec map (SunS at 40000, 0 or 50000)")
 
 
-async def read_common(link: ModbusLink, chain: Chain) -> dict[str, str]:
+async def read_common(link: Reader, chain: Chain) -> dict[str, str]:
     """Read manufacturer, model, firmware and serial number from model 1; empty when the device has none."""
     block = chain.find([_COMMON])
     if block is None:

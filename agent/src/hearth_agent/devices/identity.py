@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from hearth_agent.devices.codec import interpret, text, unsigned
+from hearth_agent.devices.discovery import Reader
+from hearth_agent.devices.errors import DeviceLayoutError, DeviceRefusedError
 from hearth_agent.devices.layout import Chain
 from hearth_agent.devices.packing import Span
-from hearth_agent.devices.profile import Identity, IdentityCheck, IdentityText
+from hearth_agent.devices.profile import Identity, IdentityCheck, IdentityText, Profile
 from hearth_agent.devices.registers import MISSING, REGISTERS, RegisterType
 
 
@@ -52,3 +54,31 @@ def sunspec_holds(identity: Identity, chain: Chain, common: Mapping[str, str]) -
         return False
     maker = common.get("manufacturer", "").lower()
     return not identity.manufacturers or any(maker.startswith(one.lower()) for one in identity.manufacturers)
+
+
+async def check_identity(profile: Profile, link: Reader, chain: Chain | None, common: Mapping[str, str]) -> None:
+    """Ask a device whether it is of a profile's kind; a profile without checks takes what answers.
+
+    Args:
+        profile: What it should be.
+        link: The device.
+        chain: Its SunSpec models, for a SunSpec profile.
+        common: Its SunSpec common model.
+
+    Raises:
+        DeviceLayoutError: It is something else.
+        DeviceError: It could not be asked.
+    """
+    identity = profile.identity
+    if chain is not None and not sunspec_holds(identity, chain, common):
+        models = ", ".join(str(model) for model in sorted(chain.models))
+        raise DeviceLayoutError(f"it is of {common.get('manufacturer') or 'no maker'} and has the models {models}")
+    for check in identity.checks:
+        where = span(check)
+        try:
+            registers: Sequence[int] | None = await link.read(where.fc, where.address, where.end - where.address)
+        except DeviceRefusedError:
+            registers = None
+        if not holds(check, registers):
+            answer = "nothing" if registers is None else " ".join(f"{word:04x}" for word in registers)
+            raise DeviceLayoutError(f"its register {check.address} (function {check.fc}) holds {answer}")

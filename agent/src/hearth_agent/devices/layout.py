@@ -32,6 +32,8 @@ class Place(NamedTuple):
     factor: float
     scale_factor_address: int | None
     """Register (same function code) with the power of ten, read in the same answer."""
+    zero: frozenset[int] = frozenset()
+    """Raw values that stand for 0."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,7 @@ def place(profile: Profile, source: Source, chain: Chain | None) -> Place | None
             missing=frozenset(profile.missing(source)),
             factor=source.scale * source.sign,
             scale_factor_address=None,
+            zero=frozenset(source.zero),
         )
     block = chain.find(source.models, source.occurrence) if chain is not None else None
     return _sunspec_place(block, source) if block is not None else None

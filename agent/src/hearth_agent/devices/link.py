@@ -1,109 +1,170 @@
-"""One Modbus TCP connection: checked answers, own errors, no hidden retries."""
+"""One unit on a bus: registers read and written, answers checked, no hidden retries.
+
+On a serial line answers carry no number. A device answers in the order it is asked, so after a time-out the next
+question must be one whose answer looks different; when that is answered, nothing old can come any more.
+"""
 
 from __future__ import annotations
 
-import logging
+import contextlib
+import time
+from collections.abc import Sequence
 
-from pymodbus.client import AsyncModbusTcpClient
-from pymodbus.exceptions import ModbusException
-from pymodbus.pdu import ModbusPDU
-
+from hearth_agent.devices import question as questions
+from hearth_agent.devices.bus import LATER_S, ORDER_S, Bus, Manners, Station
 from hearth_agent.devices.errors import DeviceError, DeviceRefusedError, DeviceTimeoutError
+from hearth_agent.devices.question import Question
 
-# pymodbus logs one line a failed request; the device tells an outage once instead
-logging.getLogger("pymodbus").setLevel(logging.CRITICAL)
-
-_READ_COILS = 1
-_WRITE_COIL, _WRITE_REGISTER, _WRITE_REGISTERS = 5, 6, 16
+# after so long an old answer is no longer expected
+_LATEST_ANSWER_S = 5.0
+# ABL: a device that has not been asked for so long misses the next question, which is repeated after a short wait
+_PAUSE_S = 0.5
+_MISSED_S = 0.3
+# a gateway says that the device behind it does not answer
+_GATEWAY_FAILED = (10, 11)
 
 
 class ModbusLink:
-    """A connection to one unit; a new pymodbus client each time it is opened."""
+    """Talks to one unit."""
 
-    def __init__(self, device: str, host: str, port: int, unit: int, timeout_s: float) -> None:
-        self._device, self._host, self._port, self._unit = device, host, port, unit
-        self._timeout_s = timeout_s
-        self._client: AsyncModbusTcpClient | None = None
+    def __init__(self, device: str, bus: Bus, unit: int, manners: Manners) -> None:
+        self.bus, self.unit = bus, unit
+        self._device, self._manners = device, manners
+        self._station = Station(unit, manners)
+        self._generation: int | None = None
+        self._unanswered: dict[bytes, float] = {}
+        self._answered_at_s = 0.0
 
     @property
     def connected(self) -> bool:
-        """Whether the TCP connection stands."""
-        return self._client is not None and self._client.connected
+        """Whether the connection stands that this link was opened on."""
+        return self.bus.connected and self._generation == self.bus.generation
+
+    @property
+    def resting(self) -> bool:
+        """Whether the unit, or its bus, is left alone for a while."""
+        return not (self._station.back_off.over and (self.bus.connected or self.bus.back_off.over))
+
+    def expect(self, due_s: float) -> None:
+        """Say when the unit will be asked next (`time.monotonic`), so that nothing long is begun just before."""
+        self._station.due_s = due_s
+
+    def rest(self) -> None:
+        """Leave the unit alone for a while, longer each time, until `trust`."""
+        self._station.back_off.fail()
+
+    def trust(self) -> None:
+        """Say that the unit does all it should."""
+        self._station.back_off.reset()
 
     async def open(self) -> None:
-        """Connect.
+        """Connect, or use the connection others behind the same endpoint have.
 
         Raises:
             DeviceError: Nobody listens there, within the time-out.
         """
-        self.close()
-        # reconnect_delay=0: the poller owns reconnecting, pymodbus would do it behind its back
-        client = AsyncModbusTcpClient(
-            self._host, port=self._port, timeout=self._timeout_s, retries=0, reconnect_delay=0
-        )
-        if not await client.connect():
-            client.close()
-            raise DeviceError(self._device, f"does not accept a connection at {self._host}:{self._port}")
-        self._client = client
+        try:
+            await self.bus.join(self._station)
+        except OSError as error:
+            self.close()
+            raise DeviceError(self._device, f"does not accept a connection at {self.bus.endpoint.place}") from error
+        self._generation = self.bus.generation
 
     def close(self) -> None:
-        """Drop the connection."""
-        if self._client is not None:
-            self._client.close()
-            self._client = None
+        """Use the connection no longer."""
+        self._generation = None
+        self.bus.leave(self._station)
 
-    async def read(self, fc: int, address: int, count: int) -> list[int]:
-        """Read registers with function code 3 or 4, coils with 1.
+    async def read(self, fc: int, address: int, count: int, deadline_s: float = LATER_S) -> list[int]:
+        """Read registers (function code 3 or 4), or coils (1) as 0 and 1.
+
+        Args:
+            fc: The function code.
+            address: The first register or coil.
+            count: How many.
+            deadline_s: When they are needed (`time.monotonic`); `ORDER_S` goes before everything else.
 
         Raises:
             DeviceTimeoutError: No answer in time.
             DeviceRefusedError: The device answered with an exception.
             DeviceError: Not connected, or the answer is not one to this question.
         """
-        client = self._open_client()
-        requests = {1: client.read_coils, 3: client.read_holding_registers, 4: client.read_input_registers}
-        request = requests[fc]
-        try:
-            answer = await request(address, count=count, device_id=self._unit)
-        except ModbusException as error:
-            raise DeviceTimeoutError(self._device, f"did not answer within {self._timeout_s:g} s") from error
-        self._check(answer, fc, address)
-        if fc == _READ_COILS:
-            return [int(bit) for bit in answer.bits[:count]]
-        # pymodbus does not compare the answer with the question
-        if len(answer.registers) != count:
-            raise DeviceError(self._device, f"sent {len(answer.registers)} registers, asked were {count}")
-        return list(answer.registers)
+        question = questions.read(fc, address, count)
+        return question.values(await self._ask(question, deadline_s))
 
-    async def write(self, address: int, registers: list[int], *, fc: int = _WRITE_REGISTERS) -> None:
-        """Write holding registers (function code 16), one of them (6), or a coil (5).
+    async def write(self, fc: int, address: int, values: Sequence[int]) -> None:
+        """Write registers (16 together, 6 one by one) or coils (5, one by one); they never wait behind polls.
 
         Raises:
             DeviceTimeoutError: No answer in time; the registers may have been written or not.
             DeviceRefusedError: The device answered with an exception.
             DeviceError: Not connected, or the answer is not one to this order.
         """
-        client = self._open_client()
-        try:
-            answer: ModbusPDU
-            if fc == _WRITE_COIL:
-                answer = await client.write_coil(address, bool(registers[0]), device_id=self._unit)
-            elif fc == _WRITE_REGISTER:
-                answer = await client.write_register(address, registers[0], device_id=self._unit)
-            else:
-                answer = await client.write_registers(address, registers, device_id=self._unit)
-        except ModbusException as error:
-            raise DeviceTimeoutError(self._device, f"did not answer within {self._timeout_s:g} s") from error
-        self._check(answer, fc, address)
+        if fc == questions.WRITE_REGISTERS:
+            await self._ask(questions.write(fc, address, values), ORDER_S)
+            return
+        for offset, value in enumerate(values):
+            await self._ask(questions.write(fc, address + offset, [value]), ORDER_S)
 
-    def _open_client(self) -> AsyncModbusTcpClient:
-        if self._client is None or not self._client.connected:
+    async def _ask(self, question: Question, deadline_s: float) -> bytes:
+        if not self.connected:
             raise DeviceError(self._device, "is not connected")
-        return self._client
-
-    def _check(self, answer: ModbusPDU, fc: int, address: int) -> None:
-        if answer.isError():
-            text = f"refuses registers from {address} (Modbus exception {answer.exception_code})"
+        if not self.bus.endpoint.numbered:
+            await self._shake_off_late_answers(question, deadline_s)
+        pdu = await self._exchange(question, deadline_s)
+        code = question.refusal(pdu)
+        if code in _GATEWAY_FAILED:
+            raise self._failed(DeviceTimeoutError(self._device, f"does not answer its gateway (exception {code})"))
+        if code is None and not question.is_answer(pdu):
+            raise self._failed(DeviceError(self._device, "answered something else than was asked"))
+        self._station.answering, self._answered_at_s = True, time.monotonic()
+        if code is None and question.shape not in self._unanswered:
+            self._unanswered.clear()
+        if code is not None:
+            text = f"refuses registers from {question.address} (Modbus exception {code})"
             raise DeviceRefusedError(self._device, text)
-        if answer.function_code != fc:
-            raise DeviceError(self._device, f"answered function {answer.function_code}, asked was {fc}")
+        return pdu
+
+    async def _exchange(self, question: Question, deadline_s: float) -> bytes:
+        timeout_s = self._manners.timeout_s
+        try:
+            if self._manners.forgets_first_request and time.monotonic() - self._answered_at_s > _PAUSE_S:
+                with contextlib.suppress(TimeoutError):
+                    return await self._noting_silence(question, deadline_s, min(_MISSED_S, timeout_s))
+            return await self._noting_silence(question, deadline_s, timeout_s)
+        except TimeoutError as error:
+            silent = DeviceTimeoutError(self._device, f"did not answer within {timeout_s:g} s")
+            raise self._failed(silent) from error
+        except ConnectionError as error:
+            self._station.answering = False
+            raise DeviceError(self._device, f"cannot be asked: {error}") from error
+
+    async def _noting_silence(self, question: Question, deadline_s: float, timeout_s: float) -> bytes:
+        answered = False
+        try:
+            pdu = await self.bus.ask(self._station, question, deadline_s, timeout_s)
+            # a refusal does not tell which question is meant
+            answered = question.is_answer(pdu) or not self._unanswered
+            return pdu
+        finally:
+            if not answered and not self.bus.endpoint.numbered:  # also when the asker was cancelled
+                self._unanswered[question.shape] = time.monotonic()
+
+    def _failed(self, error: DeviceError) -> DeviceError:
+        self._station.answering = False
+        self.rest()
+        return error
+
+    async def _shake_off_late_answers(self, question: Question, deadline_s: float) -> None:
+        """Make sure that the next answer of this shape is the one to this question."""
+        now_s = time.monotonic()
+        self._unanswered = {s: at_s for s, at_s in self._unanswered.items() if now_s - at_s < _LATEST_ANSWER_S}
+        if question.shape not in self._unanswered:
+            return
+        if question.fc in (questions.READ_HOLDING, questions.READ_INPUT) and not self._manners.one_value_per_request:
+            other = questions.read(question.fc, question.address, 2 if question.quantity == 1 else 1)
+            if other.shape not in self._unanswered and other.is_answer(await self._exchange(other, deadline_s)):
+                self._station.answering = True
+                self._unanswered.clear()
+                return
+        raise self._failed(DeviceTimeoutError(self._device, "may still answer an old question"))

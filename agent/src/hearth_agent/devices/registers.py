@@ -70,6 +70,8 @@ class Source(Data, frozen=True, kw_only=True):
     word_order: WordOrder | None = None
     nan: list[int] | None = None
     """Raw values (as unsigned integers) that mean missing; None is the profile's rule for the type, [] is none."""
+    zero: list[int] = []
+    """Raw values that stand for 0: a string that is not fitted, no current."""
     model: int | list[int] | None = None
     """SunSpec model, or models of which the first one the device has is taken."""
     point: str | None = None

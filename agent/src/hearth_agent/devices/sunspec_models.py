@@ -82,7 +82,9 @@ def definition(model: int) -> ModelDefinition:
         raise UnknownModelError(f"The agent knows the SunSpec models {', '.join(map(str, known))}.")
     group: dict[str, Any] = msgspec.json.decode(file.read_bytes())["group"]
     fixed, fixed_registers = _lay_out(group["points"])
-    repeating, repeating_registers = _lay_out(group["groups"][0]["points"]) if group.get("groups") else ({}, 0)
+    # a group that comes once belongs to the model as it is, and nobody reads it here
+    blocks = [one for one in group.get("groups", []) if one.get("count", 1) != 1]
+    repeating, repeating_registers = _lay_out(blocks[0]["points"]) if blocks else ({}, 0)
     return ModelDefinition(model, fixed, fixed_registers, repeating, repeating_registers)
 
 

@@ -1,0 +1,201 @@
+"""``hearth-agent discover``: which devices answer, and the lines of agent.yaml that name them.
+
+Nothing is written to any device. One request at a time goes to a host, with pauses between; a unit id that does not
+answer is left after two questions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import msgspec
+import typer
+
+from hearth_agent.commands.identify import Candidate, Found, identify
+from hearth_agent.commands.scanning import Search, plan
+from hearth_agent.devices.bus import Bus
+from hearth_agent.devices.endpoint import ON_A_LINE, Endpoint
+from hearth_agent.devices.errors import DeviceError
+from hearth_agent.devices.profile import Transport
+
+Progress = Callable[[str], None]
+
+
+@dataclass
+class Result:
+    """What a search gave."""
+
+    search: Search
+    found: list[Found] = field(default_factory=list)
+    trouble: str = ""
+    """Why nothing could be asked there."""
+
+
+def discover(
+    hosts: Annotated[list[str] | None, typer.Argument(metavar="HOST[:PORT]...", show_default=False)] = None,
+    serial: Annotated[str | None, typer.Option(help="A serial line, such as /dev/ttyUSB0.", show_default=False)] = None,
+    units: Annotated[str, typer.Option(help="Unit ids, such as 1-10,100,247; the usual ones.")] = "",
+    transport: Annotated[Transport, typer.Option(help="What the hosts speak: tcp or rtu_over_tcp.")] = Transport.TCP,
+    timeout: Annotated[float, typer.Option(min=0.1, max=10, help="How long an answer may take [s].")] = 1.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
+) -> None:
+    """Look for devices, politely, and print a section of agent.yaml for each; nothing is written.
+
+    Exit code 1 when nothing is found.
+
+    Example: hearth-agent discover 192.168.1.20 192.168.1.31:1502 --units 1-3,247
+    """
+    logging.basicConfig(level=logging.ERROR)
+    searches = plan(hosts or [], serial, units, transport)
+    results = asyncio.run(search_all(searches, timeout, _progress))
+    _progress("")
+    if as_json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(as_data(results))).decode())
+    else:
+        typer.echo("\n".join(report(results)))
+    if not any(one.found for one in results):
+        raise typer.Exit(1)
+
+
+async def search_all(searches: list[Search], timeout_s: float, progress: Progress) -> list[Result]:
+    """Search wires, each host and line on its own and one thing at a time there."""
+    by_place: dict[str, list[Search]] = {}
+    for one in searches:
+        by_place.setdefault(one.endpoint.host or one.endpoint.path, []).append(one)
+    groups = await asyncio.gather(*(_search_place(group, timeout_s, progress) for group in by_place.values()))
+    return [result for group in groups for result in group]
+
+
+async def _search_place(searches: list[Search], timeout_s: float, progress: Progress) -> list[Result]:
+    results: list[Result] = []
+    for one in searches:
+        # a serial line is searched with several settings: who was understood is not asked again
+        known = {found.unit for result in results for found in result.found} if one.endpoint.path else set()
+        results.append(await _search(one, known, timeout_s, progress))
+    return results
+
+
+async def _search(search: Search, known: set[int], timeout_s: float, progress: Progress) -> Result:
+    result, bus = Result(search), Bus(search.endpoint)
+    for number, unit in enumerate(search.units, start=1):
+        if unit in known:
+            continue
+        progress(f"{search.endpoint.place}: unit {unit} ({number} of {len(search.units)})")
+        try:
+            found = await identify(bus, unit, search.profiles, timeout_s)
+        except DeviceError as error:
+            result.trouble = str(error).removeprefix(f"unit {unit} ")
+            break
+        if found is not None:
+            _take(result, found)
+    return result
+
+
+def _take(result: Result, new: Found) -> None:
+    """Keep what was found; a device that answers on several ids is kept once, on its usual one if it can be."""
+    for index, old in enumerate(result.found):
+        pairs = zip(old.chosen(), new.chosen(), strict=False)
+        if old.candidates and new.candidates and all(one.is_same_device(other) for one, other in pairs):
+            if new.unit == new.chosen()[0].profile.unit:
+                result.found[index] = new
+            return
+    result.found.append(new)
+
+
+def sections(results: list[Result]) -> list[tuple[Candidate, dict[str, object]]]:
+    """Return each device with its entry in agent.yaml."""
+    taken: dict[str, int] = {}
+    found = []
+    for result in results:
+        for one in (candidate for unit in result.found for candidate in unit.chosen()):
+            name = one.profile.kind.value.replace("_", "-")
+            taken[name] = taken.get(name, 0) + 1
+            id_ = name if taken[name] == 1 else f"{name}-{taken[name]}"
+            found.append((one, _section(id_, one, result.search.endpoint)))
+    return found
+
+
+def _section(id_: str, one: Candidate, endpoint: Endpoint) -> dict[str, object]:
+    profile = one.profile
+    section: dict[str, object] = {"id": id_, "profile": profile.profile}
+    if endpoint.path:
+        section["serial"] = endpoint.path
+    else:
+        section["host"] = endpoint.host
+        if endpoint.port != profile.port:
+            section["port"] = endpoint.port
+    usual = next((way for way in profile.transports if bool(endpoint.path) == (way in ON_A_LINE)), None)
+    if endpoint.transport is not usual:
+        section["transport"] = endpoint.transport.value
+    if one.unit != profile.unit:
+        section["unit"] = one.unit
+    return section
+
+
+def report(results: list[Result]) -> list[str]:
+    """Return the lines a person reads."""
+    lines = []
+    for result in results:
+        place = result.search.endpoint.place
+        if result.trouble:
+            lines.append(f"{place}: {result.trouble}")
+        for unit in result.found:
+            lines += [f"{place} unit {unit.unit}: {_line(one)}" for one in unit.chosen()]
+            if not unit.candidates:
+                lines.append(f"{place} unit {unit.unit}: answers, but no profile fits")
+    entries = sections(results)
+    if not entries:
+        return [*lines, "No known device was found."]
+    lines += ["", "# for agent.yaml; probe each of them and check its signs before you trust it", "devices:"]
+    for _, section in entries:
+        inner = ", ".join(f"{key}: {value}" for key, value in section.items())
+        lines.append(f"  - {{{inner}}}")
+    return lines
+
+
+def _line(one: Candidate) -> str:
+    how = f"{one.confidence.name.lower()}, {one.plausible} of {len(one.profile.points)} points"
+    return f"{one.profile.profile} ({one.profile.kind.value}), {one.survey.name}: {how}"
+
+
+def as_data(results: list[Result]) -> list[dict[str, object]]:
+    """Return what was found as plain data."""
+    entries = {id(one): section for one, section in sections(results)}
+    return [
+        {
+            "place": result.search.endpoint.place,
+            "trouble": result.trouble,
+            "units": [
+                {
+                    "unit": unit.unit,
+                    "candidates": [_candidate(one, entries.get(id(one))) for one in unit.candidates],
+                }
+                for unit in result.found
+            ],
+        }
+        for result in results
+    ]
+
+
+def _candidate(one: Candidate, section: dict[str, object] | None) -> dict[str, object]:
+    return {
+        "profile": one.profile.profile,
+        "kind": one.profile.kind.value,
+        "confidence": one.confidence.name.lower(),
+        "plausible_points": one.plausible,
+        "points": len(one.profile.points),
+        "identity": dict(one.survey.identity),
+        "values": dict(one.survey.values),
+        "section": section,
+    }
+
+
+def _progress(text: str) -> None:
+    """Show where the search is, on a screen only."""
+    if sys.stderr.isatty():
+        typer.echo(f"\r\x1b[K{text}", nl=False, err=True)
