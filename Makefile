@@ -9,7 +9,7 @@ ARGS ?=
 LOCK = $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" \
 	--no-emit-package hearth-core --no-emit-package hearth-models --no-emit-package hearth-agent --no-emit-package hearth-hub --no-emit-package hearth-sim
 
-.PHONY: help setup demo test check web lock schemas screenshot faults time-to-safe bench-ingest bench-agent bench-plan clean
+.PHONY: help setup demo test check web lock schemas screenshot faults time-to-safe bench-ingest bench-agent bench-modbus bench-plan clean
 help: ## say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -47,10 +47,12 @@ lock: $(VENV)/.ready ## resolve the requirements anew
 	$(LOCK) core/pyproject.toml models/pyproject.toml agent/pyproject.toml --extra serve -o requirements/agent.txt
 	$(LOCK) core/pyproject.toml models/pyproject.toml hub/pyproject.toml --extra serve --extra plan --extra train -o requirements/hub.txt
 
-schemas: $(VENV)/.ready ## write the JSON Schema of every message, of planning problems and of tariffs, to docs
+schemas: $(VENV)/.ready ## write the JSON Schema of every message, of planning problems, tariffs and device profiles, and the table of these, to docs
 	$(BIN)/python -m hearth_core docs/schemas
 	$(BIN)/hearth-models schema > docs/planning.schema.json
 	$(BIN)/hearth-models schema tariff > docs/tariff.schema.json
+	$(BIN)/hearth-agent profile schema > docs/profile.schema.json
+	$(BIN)/hearth-agent profile page > docs/device-profiles.md
 
 faults: setup ## every fault at full length (39 minutes in two lanes: ARGS="--lanes 2"); writes the table in docs/reliability.md
 	$(BIN)/python tests/faults/run.py --table docs/reliability.md $(ARGS)
@@ -67,6 +69,9 @@ bench-plan: setup ## how long a plan takes, battery only and whole home; one JSO
 bench-agent: setup ## what spool and uplink cost a home, and what the whole agent takes of its machine; two JSON lines
 	@$(BIN)/python tests/bench/bench_agent.py
 	@$(BIN)/python tests/bench/bench_footprint.py $(ARGS)
+
+bench-modbus: setup ## fifty devices of which five are dead, and requests a second beside pymodbus and a client in C (2 minutes); one JSON line
+	@$(BIN)/python tests/bench/bench_modbus.py $(ARGS)
 
 clean: ## remove what make has made, the demo's data included
 	rm -rf $(VENV) .data web/node_modules hub/src/hearth_hub/static

@@ -21,7 +21,7 @@ from hearth_agent.devices.bus import Bus
 from hearth_agent.devices.device import Device
 from hearth_agent.devices.poller import Poller
 from hearth_agent.devices.snapshot import Measured, Snapshot
-from hearth_agent.events import EventLog
+from hearth_agent.events import TAIL_NAME, EventLog
 from hearth_agent.forecast.models import ModelStore
 from hearth_agent.forecast.service import ForecastService
 from hearth_agent.plan.store import PlanStore
@@ -65,7 +65,7 @@ class Agent:
         settings = home.settings
         self._home, self._clock = home, clock
         self._session_id = uuid.uuid4().hex
-        self.events = EventLog(clock)
+        self.events = EventLog(clock, tail=home.data_dir / TAIL_NAME)
         self.snapshot = Snapshot()
         self.devices = make_devices(home, clock, self.events)
         cap_bytes = int(settings.spool_cap_mb * 1e6)

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import sys
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
 from hearth_agent.app import run_agent
+from hearth_agent.commands.diagnose import diagnose
 from hearth_agent.commands.discover import discover
 from hearth_agent.commands.probe import probe
 from hearth_agent.commands.record import record
-from hearth_agent.devices.catalogue import read_profile, shipped_names, shipped_profile
+from hearth_agent.devices.catalogue import read_text, shipped_names, shipped_profile
+from hearth_agent.devices.problems import find_problems
 from hearth_agent.devices.profile import Profile
+from hearth_agent.devices.profile_page import shipped_page
 from hearth_agent.settings import Home, load_home
 from hearth_core.clock import clock_from_environment
 from hearth_core.errors import ConfigError
@@ -32,6 +37,7 @@ app.add_typer(profile_app, name="profile")
 app.command()(discover)
 app.command()(probe)
 app.command()(record)
+app.command()(diagnose)
 
 Config = Annotated[Path, typer.Option("--config", "-c", help="The home's agent.yaml.", show_default=False)]
 
@@ -109,11 +115,36 @@ def profiles() -> None:
 
 @profile_app.command("check")
 def profile_check(file: Annotated[Path, typer.Argument(help="A profile in YAML.")]) -> None:
-    """Check a profile of your own: grammar, points, overlaps, controls.
+    """Check a profile of your own: grammar, points, overlaps, controls. Every mistake is told with its line.
+
+    Exit code 2 when something is wrong.
 
     Example: hearth-agent profile check my-meter.yaml
     """
-    _describe(read_profile(file))
+    profile, problems = find_problems(read_text(file), str(file))
+    for problem in problems:
+        typer.echo(str(problem), err=True)
+    if profile is None:
+        raise typer.Exit(_USAGE_ERROR)
+    _describe(profile)
+
+
+@profile_app.command("schema")
+def profile_schema() -> None:
+    """Print the JSON Schema of profiles, for editors that complete and check YAML.
+
+    Example: hearth-agent profile schema > docs/profile.schema.json
+    """
+    typer.echo(json.dumps(msgspec.json.schema(Profile), indent=2))
+
+
+@profile_app.command("page")
+def profile_page() -> None:
+    """Print the page of docs that lists the profiles that come with the agent.
+
+    Example: hearth-agent profile page > docs/device-profiles.md
+    """
+    typer.echo(shipped_page())
 
 
 def _describe(profile: Profile) -> None:

@@ -164,6 +164,8 @@ def endpoint_of(device: DeviceSettings, profile: Profile, field: str, source: st
         remedy = f"That needs {instead}; behind a gateway, set transport to what the gateway speaks."
         raise ConfigError(source, f"{field}.transport", ", ".join(wanted), remedy)
     if path is None:
+        # at a host, Modbus TCP is the usual thing, also where a line is the device's own
+        fitting.sort(key=lambda one: one is not Transport.TCP)
         port = profile.port if device.port is None else device.port
         return Endpoint(fitting[0], host=device.host or "", port=port)
     changed = {name: value for name, value in msgspec.structs.asdict(device.line).items() if value is not None}

@@ -29,12 +29,29 @@ def parse_yaml(text: str, source: str, kind: type[T]) -> T:
     Raises:
         ConfigError: With field, value and remedy.
     """
+    return convert(load_yaml(text, source), source, kind)
+
+
+def load_yaml(text: str, source: str) -> object:
+    """Turn YAML into plain lists and mappings.
+
+    Raises:
+        ConfigError: It is no YAML; the field is the line.
+    """
     try:
-        raw = yaml.safe_load(text)
+        return yaml.safe_load(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}" if mark else "the file"
         raise ConfigError(source, line, str(getattr(error, "problem", error)), "Correct the YAML.") from error
+
+
+def convert(raw: object, source: str, kind: type[T]) -> T:
+    """Turn what `load_yaml` read into a checked object.
+
+    Raises:
+        ConfigError: With field, value and remedy.
+    """
     try:
         return msgspec.convert(raw, type=kind)
     except msgspec.ValidationError as error:

@@ -18,6 +18,7 @@ INTEGERS = {
     RegisterType.U32: (0, 2**32 - 1),
     RegisterType.S32: (-(2**31), 2**31 - 1),
     RegisterType.U64: (0, 2**53),
+    RegisterType.S64: (-(2**53), 2**53),
 }
 
 
@@ -45,6 +46,16 @@ def test_floats_follow_ieee_754_with_the_word_order_of_the_maker(
     assert encode(expected, RegisterType.F32, order) == registers
 
 
+@pytest.mark.parametrize("order", list(WordOrder))
+@given(value=st.floats(allow_nan=False, allow_infinity=False))
+@settings(deadline=None)
+def test_every_double_survives_the_way_there_and_back(order: WordOrder, value: float) -> None:
+    registers = encode(value, RegisterType.F64, order)
+    assert interpret(unsigned(registers, 0, 4, order), RegisterType.F64) == value
+    words = list(struct.unpack(">4H", struct.pack(">d", value)))
+    assert registers == (words if order is WordOrder.BIG else words[::-1])
+
+
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_a_float_register_that_holds_no_number_is_missing(bad: float) -> None:
     raw = int.from_bytes(struct.pack(">f", bad), "big")
@@ -52,7 +63,8 @@ def test_a_float_register_that_holds_no_number_is_missing(bad: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "kind"), [(70_000, RegisterType.U16), (-1, RegisterType.U32), (40_000, RegisterType.S16)]
+    ("value", "kind"),
+    [(70_000, RegisterType.U16), (-1, RegisterType.U32), (40_000, RegisterType.S16), (1e39, RegisterType.F32)],
 )
 def test_a_number_that_does_not_fit_is_refused_instead_of_wrapped(value: float, kind: RegisterType) -> None:
     """A wrapped limit would be an order nobody gave."""

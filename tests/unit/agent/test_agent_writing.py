@@ -128,7 +128,7 @@ def test_a_device_that_answers_one_value_a_request_is_asked_so() -> None:
         HEAD.replace("{power_w: {address: 1}}", "{power_w: {address: 1}, pv_power_w: {address: 2}}"), "m"
     )
     assert len(ReadPlan(lay_out(profile, None), 125, 20).requests) == 1
-    assert len(ReadPlan(lay_out(profile, None), 125, 20, alone=True).requests) == 2
+    assert len(ReadPlan(lay_out(profile, None), 125, 20, one_value=True).requests) == 2
 
 
 @pytest.mark.parametrize(

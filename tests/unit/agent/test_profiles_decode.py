@@ -36,6 +36,10 @@ FAMILIES = [
     {"goodwe-et", "goodwe-et-meter"},
     {"huawei-sun2000", "huawei-sun2000-limits", "huawei-sun2000-meter"},
     {"sungrow-sh", "sungrow-sh-meter"},
+    {"foxess-h3", "foxess-h3-meter"},
+    {"growatt-sph", "growatt-sph-meter"},
+    {"sofar-hyd-g3", "sofar-hyd-g3-meter"},
+    {"solax-x3-hybrid-g4", "solax-x3-meter"},
     {"heidelberg-energy-control", "amperfied-connect"},
     {"my-pv-ac-elwa-2", "my-pv-ac-thor"},
     {"stiebel-isg-lwa", "stiebel-isg-wpm"},
@@ -129,6 +133,15 @@ def test_a_device_is_taken_for_what_it_is_and_for_nothing_else(recording: str) -
     assert found <= related
 
 
+def test_what_a_wrong_device_answered_is_told() -> None:
+    link = ImageLink(recorded("carlo-gavazzi-em24"))
+    with pytest.raises(DeviceLayoutError, match=r"its register 11 \(function 4\) holds 0047"):
+        asyncio.run(check_identity(shipped_profile("carlo-gavazzi-em340"), link, None, {}))
+    link, chain = ImageLink(recorded("fronius-gen24")), chain_of("fronius-gen24")
+    with pytest.raises(DeviceLayoutError, match="it is of Fronius and has the models 1, 103, 120,"):
+        asyncio.run(check_identity(shipped_profile("solaredge-inverter"), link, chain, {"manufacturer": "Fronius"}))
+
+
 def variables_of(kind: ControlKind, case: Case | None, lease_s: float | None) -> list[Variables]:
     """Return orders a controller could give."""
     lease = {"lease_s": lease_s or 0.0}
@@ -201,3 +214,70 @@ def test_an_order_can_be_said_and_touches_only_what_the_maker_lets_be_written(na
             assert one.fc in (*recording.file.write_functions, 5), f"{one} with {recording.file.write_functions}"
             touched = {(one.fc == 5, one.address + index) for index in range(len(one.registers))}
             assert touched <= writable, f"{sorted(touched - writable)} may not be written"
+
+
+# What makers' documents say an order looks like, by hand: 1500 W is 22.06 % of a GEN24 battery's 6800 W, and so on.
+SAID: list[tuple[str, ControlKind, Case | None, dict[int, list[int]]]] = [
+    (
+        "fronius-gen24",
+        ControlKind.BATTERY_INTERVAL,
+        Case.CHARGE,
+        {40358: [60], 40355: [0x10000 - 2206, 2206], 40360: [1], 40348: [3]},
+    ),
+    (
+        "fronius-gen24",
+        ControlKind.BATTERY_INTERVAL,
+        Case.LIMIT,
+        {40358: [60], 40355: [2941, 2206], 40360: [0], 40348: [3]},
+    ),
+    ("fronius-gen24", ControlKind.PV_LIMIT, None, {40234: [60], 40232: [2500], 40236: [1]}),
+    # 2500 of 7500 W in tenths of a percent
+    ("sunspec-pv", ControlKind.PV_LIMIT, None, {40198: [60], 40196: [333], 40200: [1]}),
+    (
+        "solaredge-hybrid",
+        ControlKind.BATTERY_INTERVAL,
+        Case.CHARGE,
+        {57354: [7, 60, 0], 57358: [0x8000, 0x44BB, 0, 0], 57357: [3], 57348: [4]},
+    ),
+    (
+        "solaredge-hybrid",
+        ControlKind.BATTERY_INTERVAL,
+        Case.HOLD,
+        {57354: [7, 60, 0], 57358: [0, 0, 0, 0], 57357: [7], 57348: [4]},
+    ),
+    (
+        "sma-hybrid",
+        ControlKind.BATTERY_INTERVAL,
+        Case.LIMIT,
+        {40236: [0, 2289], 40793: [0, 0, 0, 1500, 0, 0, 0, 2000, 0, 0]},
+    ),
+    ("victron-gx", ControlKind.BATTERY_INTERVAL, Case.HOLD, {2704: [0, 0]}),
+    ("victron-ev-charger", ControlKind.EV_CURRENT, Case.PAUSE, {3815: [0], 3825: [10, 0]}),
+]
+
+
+@pytest.mark.parametrize(("name", "kind", "case", "registers"), SAID)
+def test_an_order_is_said_as_the_maker_wants_it(
+    name: str, kind: ControlKind, case: Case | None, registers: dict[int, list[int]]
+) -> None:
+    profile = shipped_profile(name)
+    control = profile.controls[kind]
+    (variables,) = variables_of(kind, case, control.lease_s)
+    encoded = encode(profile, name, writes_of(control, case), variables)
+    assert {one.address: one.registers for one in encoded} == registers
+
+
+def test_a_battery_is_not_told_more_than_it_says_it_can() -> None:
+    profile = shipped_profile("solaredge-hybrid")
+    (write,) = (one for one in profile.controls[ControlKind.BATTERY_INTERVAL].order if one.address == 57358)
+    (encoded,) = encode(profile, "solaredge-hybrid", [write], {"charge_limit_w": 9000.0})
+    assert encoded.registers == [0x4000, 0x459C]  # 5000 W
+
+
+def test_a_set_power_goes_the_devices_way() -> None:
+    """The newer SunSpec models count what flows out of the inverter as +, as we do: charging is negative."""
+    profile = shipped_profile("sunspec-der-battery")
+    writes = writes_of(profile.controls[ControlKind.BATTERY_INTERVAL], Case.CHARGE)
+    (variables,) = variables_of(ControlKind.BATTERY_INTERVAL, Case.CHARGE, 60.0)
+    encoded = encode(profile, "sunspec-der-battery", writes, variables)
+    assert [one.registers for one in encoded] == [[1, 0xFFFF, 0xFF6A], [0, 60], [0], [1]]

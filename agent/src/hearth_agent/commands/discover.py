@@ -9,19 +9,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
 
 import msgspec
 import typer
 
-from hearth_agent.commands.identify import Candidate, Found, identify
+from hearth_agent.commands.identify import GAP_S, Candidate, Found, identify
 from hearth_agent.commands.scanning import Search, plan
 from hearth_agent.devices.bus import Bus
-from hearth_agent.devices.endpoint import ON_A_LINE, Endpoint
+from hearth_agent.devices.endpoint import Endpoint
 from hearth_agent.devices.errors import DeviceError
-from hearth_agent.devices.profile import Transport
+from hearth_agent.devices.profile import Profile, Transport
+from hearth_agent.settings import DeviceSettings, endpoint_of
+from hearth_core.errors import ConfigError
 
 Progress = Callable[[str], None]
 
@@ -62,32 +64,35 @@ def discover(
         raise typer.Exit(1)
 
 
-async def search_all(searches: list[Search], timeout_s: float, progress: Progress) -> list[Result]:
-    """Search wires, each host and line on its own and one thing at a time there."""
+async def search_all(
+    searches: Sequence[Search], timeout_s: float, progress: Progress, gap_s: float = GAP_S
+) -> list[Result]:
+    """Search wires, each host and line on its own and one thing at a time there; see `identify`."""
     by_place: dict[str, list[Search]] = {}
     for one in searches:
         by_place.setdefault(one.endpoint.host or one.endpoint.path, []).append(one)
-    groups = await asyncio.gather(*(_search_place(group, timeout_s, progress) for group in by_place.values()))
+    groups = await asyncio.gather(*(_search_place(group, timeout_s, gap_s, progress) for group in by_place.values()))
     return [result for group in groups for result in group]
 
 
-async def _search_place(searches: list[Search], timeout_s: float, progress: Progress) -> list[Result]:
+async def _search_place(searches: list[Search], timeout_s: float, gap_s: float, progress: Progress) -> list[Result]:
     results: list[Result] = []
     for one in searches:
         # a serial line is searched with several settings: who was understood is not asked again
-        known = {found.unit for result in results for found in result.found} if one.endpoint.path else set()
-        results.append(await _search(one, known, timeout_s, progress))
+        known = {found.unit for result in results for found in result.found if found.candidates}
+        known = known if one.endpoint.path else set()
+        results.append(await _search(one, known, timeout_s, gap_s, progress))
     return results
 
 
-async def _search(search: Search, known: set[int], timeout_s: float, progress: Progress) -> Result:
+async def _search(search: Search, known: set[int], timeout_s: float, gap_s: float, progress: Progress) -> Result:
     result, bus = Result(search), Bus(search.endpoint)
     for number, unit in enumerate(search.units, start=1):
         if unit in known:
             continue
         progress(f"{search.endpoint.place}: unit {unit} ({number} of {len(search.units)})")
         try:
-            found = await identify(bus, unit, search.profiles, timeout_s)
+            found = await identify(bus, unit, search.profiles, timeout_s, gap_s)
         except DeviceError as error:
             result.trouble = str(error).removeprefix(f"unit {unit} ")
             break
@@ -129,23 +134,32 @@ def _section(id_: str, one: Candidate, endpoint: Endpoint) -> dict[str, object]:
         section["host"] = endpoint.host
         if endpoint.port != profile.port:
             section["port"] = endpoint.port
-    usual = next((way for way in profile.transports if bool(endpoint.path) == (way in ON_A_LINE)), None)
-    if endpoint.transport is not usual:
+    if endpoint.transport is not _usual_transport(section, profile):
         section["transport"] = endpoint.transport.value
     if one.unit != profile.unit:
         section["unit"] = one.unit
     return section
 
 
+def _usual_transport(section: dict[str, object], profile: Profile) -> Transport | None:
+    """Return what the agent would speak if the section said no more."""
+    try:
+        return endpoint_of(msgspec.convert(section, DeviceSettings), profile, "the device", "discover").transport
+    except ConfigError:
+        return None
+
+
 def report(results: list[Result]) -> list[str]:
     """Return the lines a person reads."""
     lines = []
+    # some settings of a serial line may not be possible where others are
+    answering = {result.search.endpoint.place for result in results if result.found}
     for result in results:
         place = result.search.endpoint.place
-        if result.trouble:
+        if result.trouble and place not in answering:
             lines.append(f"{place}: {result.trouble}")
         for unit in result.found:
-            lines += [f"{place} unit {unit.unit}: {_line(one)}" for one in unit.chosen()]
+            lines += [f"{place} unit {unit.unit}: {_line(unit, one)}" for one in unit.chosen()]
             if not unit.candidates:
                 lines.append(f"{place} unit {unit.unit}: answers, but no profile fits")
     entries = sections(results)
@@ -158,9 +172,10 @@ def report(results: list[Result]) -> list[str]:
     return lines
 
 
-def _line(one: Candidate) -> str:
+def _line(unit: Found, one: Candidate) -> str:
     how = f"{one.confidence.name.lower()}, {one.plausible} of {len(one.profile.points)} points"
-    return f"{one.profile.profile} ({one.profile.kind.value}), {one.survey.name}: {how}"
+    also = f"; {', '.join(rivals)} would fit too" if (rivals := unit.also(one)) else ""
+    return f"{one.profile.profile} ({one.profile.kind.value}), {one.survey.name}: {how}{also}"
 
 
 def as_data(results: list[Result]) -> list[dict[str, object]]:

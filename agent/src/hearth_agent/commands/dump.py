@@ -51,7 +51,7 @@ def recording(link: PoliteLink, survey: Survey) -> str:
     """
     profile = survey.profile
     places = _serial_places(survey)
-    serials = _serials(survey, places)
+    serials = serial_numbers(survey)
     image = mask_image(link.image, places, serials)
     who = mask_text(survey.make, serials)
     lines = [
@@ -134,10 +134,10 @@ def _serial_places(survey: Survey) -> list[SerialText]:
     return places
 
 
-def _serials(survey: Survey, places: list[SerialText]) -> set[str]:
-    """Return the serial numbers as texts."""
+def serial_numbers(survey: Survey) -> set[str]:
+    """Return the serial numbers a device told, as texts."""
     found = {survey.identity.get("serial", "")}
-    for place in places:
+    for place in _serial_places(survey):
         words = [survey.image.get((place.fc, place.address + i), 0) for i in range(place.count)]
         found.add(text(words, low_byte_first=place.low_byte_first))
     return found - {""}

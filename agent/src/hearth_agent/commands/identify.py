@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from hearth_agent.commands.polite_link import PoliteLink
-from hearth_agent.commands.survey import Survey, survey
+from hearth_agent.commands.survey import Survey, read_points
 from hearth_agent.devices.bus import Bus, Manners
 from hearth_agent.devices.discovery import read_common, walk_chain
 from hearth_agent.devices.errors import DeviceError, DeviceLayoutError, DeviceTimeoutError
@@ -19,14 +19,16 @@ from hearth_agent.devices.layout import Chain
 from hearth_agent.devices.packing import Span
 from hearth_agent.devices.profile import Profile, Protocol
 from hearth_agent.devices.registers import RegisterType
-from hearth_core.points import POINTS, DeviceKind, PointClass
+from hearth_core.points import EXTRA_PREFIX, POINTS, DeviceKind, PointClass
 
 _MARKER = Span(3, 40000, 40002)
-_LEAST_GAP_S = 0.05
+GAP_S = 0.05
 # a unit that was heard may leave so many questions in a row unanswered
 _MOST_SILENCES = 3
 _LOWEST_MAINS_V = 50.0
 _ENOUGH = 0.8
+# a profile that knows much less of what the device tells is no rival
+_RIVAL_SHARE = 0.6
 _HYBRID_HOLDS = (DeviceKind.PV, DeviceKind.BATTERY)
 
 
@@ -55,9 +57,10 @@ class Candidate:
         return self.plausible / len(self.profile.points)
 
     @property
-    def rank(self) -> tuple[int, float, int]:
-        """Order of candidates; the highest fits best."""
-        return self.confidence, round(self.share, 1), self.plausible
+    def rank(self) -> tuple[int, float, int, int]:
+        """Order of candidates; the highest fits best: more of the vocabulary, with fewer extras."""
+        extras = sum(name.startswith(EXTRA_PREFIX) for name in self.profile.points)
+        return self.confidence, round(self.share, 1), self.plausible - extras, -extras
 
     def is_same_device(self, other: Candidate) -> bool:
         """Tell whether a device answers on two unit ids: one serial number, or the same counters."""
@@ -91,8 +94,16 @@ class Found:
         top = max((one.confidence for one in best.values()), default=0)
         return [one for one in best.values() if one.confidence > Confidence.POSSIBLE or top == one.confidence]
 
+    def also(self, one: Candidate) -> list[str]:
+        """Return the names of profiles that fit as well as a chosen one: only a person can tell them apart."""
+        rivals = (other for other in self.candidates if other.profile.kind is one.profile.kind and other is not one)
+        enough = _RIVAL_SHARE * one.rank[2]
+        return [other.profile.profile for other in rivals if other.rank[:2] == one.rank[:2] and other.rank[2] >= enough]
 
-async def identify(bus: Bus, unit: int, profiles: Sequence[Profile], timeout_s: float) -> Found | None:
+
+async def identify(
+    bus: Bus, unit: int, profiles: Sequence[Profile], timeout_s: float, gap_s: float = GAP_S
+) -> Found | None:
     """Find out what a unit id is; None when nothing answers.
 
     Args:
@@ -100,12 +111,13 @@ async def identify(bus: Bus, unit: int, profiles: Sequence[Profile], timeout_s: 
         unit: The unit id.
         profiles: What it may be.
         timeout_s: How long an answer may take [s].
+        gap_s: Least pause between two requests; devices known by this unit id may want more [s].
 
     Raises:
         DeviceError: The connection cannot be made.
     """
     ordered = sorted(profiles, key=lambda one: one.unit != unit)
-    gap_s = max([_LEAST_GAP_S, *(one.min_gap_s for one in ordered if one.unit == unit)])
+    gap_s = max([gap_s, *(one.min_gap_s for one in ordered if one.unit == unit)])
     link = PoliteLink(f"unit {unit}", bus, unit, Manners(timeout_s, gap_s))
     await link.open()
     try:
@@ -171,7 +183,7 @@ class _Examination:
                 return None
         self._silences = 0
         try:
-            told = await survey(self._link, profile, self._unit)
+            told = await read_points(self._link, profile, self._unit, *((chain, common) if sunspec else (None, {})))
         except DeviceLayoutError:
             return None
         plausible = sum(_makes_sense(name, value) for name, value in told.values.items())

@@ -50,9 +50,8 @@ def mask_image(image: Mapping[tuple[int, int], int], places: Iterable[SerialText
     """
     masked = dict(image)
     for place in places:
-        for address in range(place.address, place.address + place.count):
-            if (place.fc, address) in masked:
-                masked[place.fc, address] = _mask_register(masked[place.fc, address])
+        keys = [(place.fc, at) for at in range(place.address, place.address + place.count) if (place.fc, at) in masked]
+        masked |= _mask_place({key: masked[key] for key in keys}, low_byte_first=place.low_byte_first)
     for serial in {one for one in serials if len(one) >= _SHORTEST_TEXT}:
         for run in list(runs(masked)):
             _mask_in_run(masked, run, serial)
@@ -71,12 +70,18 @@ def runs(image: Mapping[tuple[int, int], int]) -> Iterator[list[tuple[int, int]]
         yield run
 
 
+def _mask_place(image: Image, *, low_byte_first: bool) -> Image:
+    """Mask letters and digits of a text; what is no text becomes 0."""
+    data = b"".join(word.to_bytes(2, "little" if low_byte_first else "big") for word in image.values())
+    text = data.rstrip(b"\0")
+    if not all(0x20 <= byte < 0x7F for byte in text):
+        return dict.fromkeys(image, 0)
+    return {key: _mask_register(word) for key, word in image.items()}
+
+
 def _mask_register(word: int) -> int:
-    """Mask letters and digits; what is no text becomes 0."""
-    high, low = (word >> 8, word & 0xFF)
-    if not all(byte == 0 or 0x20 <= byte < 0x7F for byte in (high, low)):
-        return 0
-    high, low = (ord(MASK) if chr(byte).isalnum() else byte for byte in (high, low))
+    """Mask the letters and digits among two characters."""
+    high, low = (ord(MASK) if chr(byte).isalnum() and byte < 0x80 else byte for byte in (word >> 8, word & 0xFF))
     return high << 8 | low
 
 

@@ -10,6 +10,7 @@ from hearth_agent.commands.targets import Target
 from hearth_agent.devices.codec import text
 from hearth_agent.devices.discovery import read_common, walk_chain
 from hearth_agent.devices.errors import DeviceError, DeviceLayoutError
+from hearth_agent.devices.identity import check_identity
 from hearth_agent.devices.layout import Chain, LaidOutPoint, lay_out
 from hearth_agent.devices.packing import Span
 from hearth_agent.devices.profile import IdentityText, Profile, Protocol
@@ -75,14 +76,29 @@ async def survey(link: PoliteLink, profile: Profile, unit: int) -> Survey:
 
     Raises:
         DeviceError: The device does not answer.
-        DeviceLayoutError: It has no SunSpec map, or none of the profile's points.
+        DeviceLayoutError: It is something else than the profile says.
     """
     chain = await walk_chain(link) if profile.protocol is Protocol.SUNSPEC else None
-    identity = await read_common(link, chain) if chain else await _read_identity(link, profile)
+    common = await read_common(link, chain) if chain else {}
+    await check_identity(profile, link, chain, common)
+    return await read_points(link, profile, unit, chain, common)
+
+
+async def read_points(
+    link: PoliteLink, profile: Profile, unit: int, chain: Chain | None, common: Mapping[str, str]
+) -> Survey:
+    """Read the identity and the points of a device whose SunSpec chain is known, if it is one.
+
+    Raises:
+        DeviceError: The device does not answer.
+        DeviceLayoutError: It has none of the profile's points.
+    """
     points = lay_out(profile, chain)
     if not points:
         raise DeviceLayoutError("it has none of the profile's points")
-    plan = ReadPlan(points, profile.max_registers, profile.max_gap, alone=profile.one_value_per_request)
+    identity = common or await _read_identity(link, profile)
+    one_value = profile.one_value_per_request
+    plan = ReadPlan(points, profile.max_registers, profile.max_gap, one_value=one_value)
     values = plan.decode([await link.ask(request) for request in plan.requests])
     return Survey(profile, unit, identity, chain, points, values, link.image)
 

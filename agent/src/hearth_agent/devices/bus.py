@@ -1,8 +1,8 @@
 """One wire and the units behind it: a single connection, requests by deadline, and dead units that delay nobody.
 
-A unit that answers takes its turn by deadline. One that does not is asked only while the wire would be idle anyway
-until the next live unit is due; its time-out then costs nobody anything. Deadlines and pauses are real time
-(`time.monotonic`), because wires and devices live in it.
+A unit that answers takes its turn by deadline. One that does not is asked only while the wire would be idle anyway,
+and not longer than until the next live unit is due, so that its time-out costs nobody anything. Deadlines and pauses
+are real time (`time.monotonic`), because wires and devices live in it.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ ORDER_S = 0.0
 LATER_S = math.inf
 """Deadline of what nobody waits for."""
 _NEXT_BURST_S = 0.02
-# after so long without an idle window a silent unit is asked all the same, though not for long
-_LONGEST_WAIT_S = 30.0
+# most devices answer within this time
 _SHORTEST_PROBE_S = 0.2
+# where the wire is never idle for a whole time-out, a slow unit gets one all the same, so rarely
+_PATIENT_AGAIN_S = 60.0
 # how long an order lets a silent unit finish, where a late answer could run into the order's
 _PATIENCE_S = 0.3
 
@@ -64,6 +65,8 @@ class Station:
     """Whether its last question was answered."""
     due_s: float = math.inf
     """When it will be asked next [s], as far as is known."""
+    patient_at_s: float = 0.0
+    """When it may be waited for a whole time-out although others are due [s]."""
 
 
 class Bus:
@@ -81,6 +84,7 @@ class Bus:
         self._last_s = 0.0
         self._last_gap_s = 0.0
         self._probing = False
+        self._fruitful = False
 
     @property
     def connected(self) -> bool:
@@ -107,7 +111,7 @@ class Bus:
                 connection.close()
                 self.back_off.fail()
                 raise
-            self._connection = connection
+            self._connection, self._fruitful = connection, False
             self.generation += 1
 
     def leave(self, station: Station) -> None:
@@ -137,7 +141,8 @@ class Bus:
 
         Raises:
             TimeoutError: The unit did not answer.
-            ConnectionError: The connection is gone.
+            ConnectionAbortedError: The connection was gone before the unit was asked.
+            ConnectionError: The connection was lost over this question.
         """
         if deadline_s == ORDER_S and self._probing and self._connection is not None:
             self._connection.cut_short(0.0 if self.endpoint.numbered else _PATIENCE_S)
@@ -148,30 +153,37 @@ class Bus:
         try:
             self._probing = not station.answering
             await self._keep_gap(station)
-            if self._connection is None:
-                raise ConnectionResetError("the connection was closed")
+            if self._connection is None or not self._connection.connected:
+                raise ConnectionAbortedError("the connection is gone")
             try:
                 answer = await self._connection.exchange(station.unit, question, timeout_s)
             except ConnectionError:
-                self.back_off.fail()
+                if not self._fruitful:  # else somebody behind it is well, and may connect again at once
+                    self.back_off.fail()
+                raise
+            except TimeoutError:
+                if timeout_s >= station.manners.timeout_s:
+                    station.patient_at_s = time.monotonic() + _PATIENT_AGAIN_S
                 raise
             finally:
                 self._last_s, self._last_gap_s = time.monotonic(), station.manners.min_gap_s
         finally:
             self._probing = False
             self._turns.release()
+        self._fruitful = True
         self.back_off.reset()
         return answer
 
     async def _idle_turn(self, station: Station, timeout_s: float) -> float:
         """Take a turn that nobody else wants, and return how long the unit may take to answer [s]."""
-        since_s = time.monotonic()
         while True:
             await self._turns.take(LATER_S)
             now_s = time.monotonic()
             window_s = self._next_due_s(station) - now_s
-            if window_s >= timeout_s or now_s - since_s >= _LONGEST_WAIT_S:
-                return min(timeout_s, max(window_s, _SHORTEST_PROBE_S))
+            if window_s >= timeout_s or now_s >= station.patient_at_s:
+                return timeout_s
+            if window_s >= _SHORTEST_PROBE_S:
+                return window_s
             self._turns.release()
             await asyncio.sleep(max(window_s, 0.0) + _NEXT_BURST_S)
 

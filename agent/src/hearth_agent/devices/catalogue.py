@@ -39,11 +39,19 @@ def read_profile(path: Path) -> Profile:
     Raises:
         ConfigError: The file cannot be read, or is wrong.
     """
+    return parse_profile(read_text(path), str(path))
+
+
+def read_text(path: Path) -> str:
+    """Read a file.
+
+    Raises:
+        ConfigError: It cannot be read.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(str(path), "the file", str(path), f"It cannot be read: {error}.") from error
-    return parse_profile(text, str(path))
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import termios
 import time
 
 from pymodbus.transport.serialtransport import create_serial_connection
@@ -43,7 +44,10 @@ class Connection(asyncio.Protocol):
             if one.path:
                 line = one.line
                 settings = (line.baudrate, line.bytesize, line.parity, line.stopbits, 0)
-                self._transport, _ = await create_serial_connection(loop, lambda: self, one.path, *settings)
+                try:
+                    self._transport, _ = await create_serial_connection(loop, lambda: self, one.path, *settings)
+                except termios.error as error:  # settings the line does not take
+                    raise OSError(*error.args) from error
             else:
                 self._transport, _ = await loop.create_connection(lambda: self, one.host, one.port)
             await self._made.wait()
@@ -60,10 +64,10 @@ class Connection(asyncio.Protocol):
 
         Raises:
             TimeoutError: No answer in time.
-            ConnectionError: The connection is gone, or brings bytes that are no Modbus.
+            ConnectionError: The connection was lost, or brings bytes that are no Modbus.
         """
         if self._transport is None:
-            raise ConnectionResetError("the connection is closed")
+            raise ConnectionAbortedError("the connection is closed")
         loop = asyncio.get_running_loop()
         self._number = self._number % 0xFFFF + 1
         self._asked = Asked(unit, self._number, question)

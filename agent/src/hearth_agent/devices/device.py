@@ -11,7 +11,7 @@ from hearth_agent.devices.bus import LATER_S, ORDER_S, Bus, manners_of
 from hearth_agent.devices.codec import EncodeError, text
 from hearth_agent.devices.discovery import read_common, walk_chain
 from hearth_agent.devices.endpoint import Endpoint, tcp
-from hearth_agent.devices.errors import DeviceError, DeviceLayoutError, DeviceRefusedError
+from hearth_agent.devices.errors import DeviceError, DeviceLayoutError, DeviceRefusedError, DeviceUnsentError
 from hearth_agent.devices.identity import check_identity
 from hearth_agent.devices.layout import Chain, lay_out
 from hearth_agent.devices.link import ModbusLink
@@ -25,6 +25,8 @@ from hearth_core.clock import Clock
 from hearth_core.messages import DeviceInfo
 
 logger = logging.getLogger(__name__)
+# a shared connection that somebody else lost is worth a second try at once
+_TRIES = 2
 T = TypeVar("T")
 
 
@@ -114,18 +116,30 @@ class Device:
             poll: ``control`` for the few points that limits need; else all, slower groups when they are due.
             deadline_s: When the values are needed (`time.monotonic`); decides whose turn it is on a shared wire.
         """
-        try:
-            if not await self.ensure_open() or self._reader is None:
-                return None
-            if poll is Poll.CONTROL:
-                values = await self._reader.control(deadline_s)
+        for _ in range(_TRIES):
+            try:
+                if not await self.ensure_open():
+                    return None
+                values = await self._read(poll, deadline_s)
+            except DeviceUnsentError as error:
+                trouble = str(error)
+            except DeviceError as error:
+                trouble = str(error)
+                break
             else:
-                values = await self._reader.poll(self._clock.monotonic(), deadline_s)
-                self._link.trust()
-        except DeviceError as error:
-            self._lost(str(error))
-            return None
-        return Measured(self._clock.monotonic(), values)
+                self._tell_back()
+                return Measured(self._clock.monotonic(), values)
+        self._lost(trouble)
+        return None
+
+    async def _read(self, poll: Poll, deadline_s: float) -> dict[str, float]:
+        if self._reader is None:
+            raise DeviceUnsentError(self.id, "was closed")
+        if poll is Poll.CONTROL:
+            return await self._reader.control(deadline_s)
+        values = await self._reader.poll(self._clock.monotonic(), deadline_s)
+        self._link.trust()
+        return values
 
     async def ensure_open(self) -> bool:
         """Connect if need be; False while the device is left alone.
@@ -148,9 +162,6 @@ class Device:
                 self._link.rest()
                 raise DeviceError(self.id, f"is no {self.profile.profile}: {error}") from error
         self.connections += 1
-        if self.reachable is False:
-            self._events.info("device_back", "answers again", self.id)
-        self.reachable = True
         return True
 
     async def _learn(self) -> None:
@@ -175,6 +186,11 @@ class Device:
         if self.reachable is not False:
             self._events.warning("device_unreachable", text_, self.id)
         self.reachable = False
+
+    def _tell_back(self) -> None:
+        if self.reachable is False:
+            self._events.info("device_back", "answers again", self.id)
+        self.reachable = True
 
     def close(self) -> None:
         """Drop the connection, unless others use it; the next `measure` opens it again."""
@@ -240,7 +256,7 @@ class Device:
     ) -> Applied:
         encoded = await self._encode(writes, variables, again=again)
         for one in join(encoded, one_value=self.profile.one_value_per_request):
-            await self._link.write(one.fc, one.address, one.registers)
+            await self._link.write(one.address, one.registers, fc=one.fc)
         await asyncio.sleep(settle_s)
         compared = to_verify(encoded)
         image = await self._image([one.read_back for one in compared])
@@ -273,8 +289,9 @@ class Device:
     async def _image(self, spans: Sequence[Span]) -> dict[tuple[int, int], int]:
         """Read registers with few requests; (function code, address) -> register."""
         image: dict[tuple[int, int], int] = {}
-        alone = self.profile.one_value_per_request
-        for span in pack(spans, self.profile.max_registers, self.profile.max_gap, alone=alone):
+        one_value = self.profile.one_value_per_request
+        limits = (self.profile.max_registers, self.profile.max_gap)
+        for span in sorted(set(spans)) if one_value else pack(spans, *limits):
             registers = await self._link.read(span.fc, span.address, span.end - span.address, ORDER_S)
             addresses = range(span.address, span.end)
             image.update({(span.fc, address): word for address, word in zip(addresses, registers, strict=True)})

@@ -21,5 +21,9 @@ class DeviceRefusedError(DeviceError):
     """The device answered with a Modbus exception: it has no such register, or is busy."""
 
 
+class DeviceUnsentError(DeviceError):
+    """The shared connection was gone before the device was asked; the device itself is not to blame."""
+
+
 class DeviceLayoutError(PermanentError):
     """The device is not what its profile says."""

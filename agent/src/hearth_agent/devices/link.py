@@ -1,7 +1,7 @@
 """One unit on a bus: registers read and written, answers checked, no hidden retries.
 
 On a serial line answers carry no number. A device answers in the order it is asked, so after a time-out the next
-question must be one whose answer looks different; when that is answered, nothing old can come any more.
+question is one whose answer looks different; when that has come, nothing old can come any more.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from hearth_agent.devices import question as questions
 from hearth_agent.devices.bus import LATER_S, ORDER_S, Bus, Manners, Station
-from hearth_agent.devices.errors import DeviceError, DeviceRefusedError, DeviceTimeoutError
+from hearth_agent.devices.errors import DeviceError, DeviceRefusedError, DeviceTimeoutError, DeviceUnsentError
 from hearth_agent.devices.question import Question
 
 # after so long an old answer is no longer expected
@@ -34,6 +34,7 @@ class ModbusLink:
         self._generation: int | None = None
         self._unanswered: dict[bytes, float] = {}
         self._answered_at_s = 0.0
+        self._echoes = 0
 
     @property
     def connected(self) -> bool:
@@ -92,8 +93,8 @@ class ModbusLink:
         question = questions.read(fc, address, count)
         return question.values(await self._ask(question, deadline_s))
 
-    async def write(self, fc: int, address: int, values: Sequence[int]) -> None:
-        """Write registers (16 together, 6 one by one) or coils (5, one by one); they never wait behind polls.
+    async def write(self, address: int, values: Sequence[int], *, fc: int = questions.WRITE_REGISTERS) -> None:
+        """Write registers (16 together, 6 one by one) or coils (5, one by one); an order never waits behind polls.
 
         Raises:
             DeviceTimeoutError: No answer in time; the registers may have been written or not.
@@ -108,7 +109,7 @@ class ModbusLink:
 
     async def _ask(self, question: Question, deadline_s: float) -> bytes:
         if not self.connected:
-            raise DeviceError(self._device, "is not connected")
+            raise DeviceUnsentError(self._device, "is not connected")
         if not self.bus.endpoint.numbered:
             await self._shake_off_late_answers(question, deadline_s)
         pdu = await self._exchange(question, deadline_s)
@@ -135,9 +136,10 @@ class ModbusLink:
         except TimeoutError as error:
             silent = DeviceTimeoutError(self._device, f"did not answer within {timeout_s:g} s")
             raise self._failed(silent) from error
+        except ConnectionAbortedError as error:
+            raise DeviceUnsentError(self._device, f"was not asked: {error}") from error
         except ConnectionError as error:
-            self._station.answering = False
-            raise DeviceError(self._device, f"cannot be asked: {error}") from error
+            raise self._failed(DeviceError(self._device, f"cannot be asked: {error}")) from error
 
     async def _noting_silence(self, question: Question, deadline_s: float, timeout_s: float) -> bytes:
         answered = False
@@ -161,10 +163,21 @@ class ModbusLink:
         self._unanswered = {s: at_s for s, at_s in self._unanswered.items() if now_s - at_s < _LATEST_ANSWER_S}
         if question.shape not in self._unanswered:
             return
-        if question.fc in (questions.READ_HOLDING, questions.READ_INPUT) and not self._manners.one_value_per_request:
-            other = questions.read(question.fc, question.address, 2 if question.quantity == 1 else 1)
-            if other.shape not in self._unanswered and other.is_answer(await self._exchange(other, deadline_s)):
+        telltale = self._telltale(question)
+        # a device without echo refuses it; that tells as much, unless it may be an earlier echo that was refused
+        first = all(shape[0] != questions.ECHO for shape in self._unanswered)
+        if telltale.shape not in self._unanswered:
+            pdu = await self._exchange(telltale, deadline_s)
+            if telltale.is_answer(pdu) or (telltale.fc == questions.ECHO and first):
                 self._station.answering = True
                 self._unanswered.clear()
                 return
         raise self._failed(DeviceTimeoutError(self._device, "may still answer an old question"))
+
+    def _telltale(self, question: Question) -> Question:
+        """Return a question whose answer cannot be taken for one of the other's shape."""
+        read = question.fc in (questions.READ_HOLDING, questions.READ_INPUT)
+        if read and question.quantity > 1 and not self._manners.one_value_per_request:
+            return questions.read(question.fc, question.address, 1)
+        self._echoes = (self._echoes + 1) & 0xFFFF
+        return questions.echo(self._echoes)

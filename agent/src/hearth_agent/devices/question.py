@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 READ_COILS, READ_HOLDING, READ_INPUT = 1, 3, 4
 WRITE_COIL, WRITE_REGISTER, WRITE_REGISTERS = 5, 6, 16
+ECHO = 8
 _COIL_ON = 0xFF00
 _REFUSED = 0x80
 
@@ -46,6 +47,12 @@ def read(fc: int, address: int, count: int) -> Question:
     """Ask for registers (function code 3 or 4) or coils (1)."""
     size = (count + 7) // 8 if fc == READ_COILS else 2 * count
     return Question(fc, address, count, struct.pack(">BHH", fc, address, count), bytes([fc, size]), 2 + size)
+
+
+def echo(word: int) -> Question:
+    """Ask a serial device to send a word back (diagnostics); one that cannot refuses, and is known by that as well."""
+    pdu = struct.pack(">BHH", ECHO, 0, word)
+    return Question(ECHO, 0, 1, pdu, pdu, len(pdu))
 
 
 def write(fc: int, address: int, values: Sequence[int]) -> Question:
