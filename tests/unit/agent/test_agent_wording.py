@@ -12,7 +12,7 @@ from hearth_agent.devices.controls import VARIABLES, Case, ControlKind
 
 WIDEST = Interval(-5_000.0, 5_000.0)
 BATTERY = ControlKind.BATTERY_INTERVAL
-bounds = st.tuples(st.integers(-100, 100), st.integers(-100, 100)).map(sorted)
+bounds = st.tuples(st.integers(-99, 99), st.integers(-99, 99)).map(sorted)
 intervals = bounds.map(lambda pair: Interval(50.0 * pair[0], 50.0 * pair[1]))
 
 
