@@ -380,7 +380,7 @@ async def test_the_way_back_is_on_the_disk_before_the_order_leaves(tmp_path: Pat
     async with bench(tmp_path, charger(), device=RecordedDevice(BANK, told=look)) as one:
         await one.has(amps(8))
         assert ((8,), 1) in seen
-        await one.lease.release()
+        assert await one.lease.release()
         assert seen[-1] == ((0,), 1)
         assert json.loads((tmp_path / "orders.json").read_bytes())["ordered"] == []
 
@@ -394,7 +394,7 @@ async def test_an_order_cut_off_in_the_middle_is_undone(tmp_path: Path) -> None:
         await until(lambda: one.bank.device.holds(1) == 8)
         await one.end()
         assert one.lease.state is LeaseState.UNKNOWN
-        await one.lease.release()
+        assert await one.lease.release()
         assert one.bank.device.holds(1) == 16
 
 

@@ -201,7 +201,7 @@ async def test_release_gives_the_device_back_for_good(
 ) -> None:
     async with leased(running, "inverter", clock, events) as lease:
         await hold(lease, Interval(0.0, 0.0))
-        await lease.release()
+        assert await lease.release()
         assert running.house.storage.mode == 0
         lease.want(battery_order(Interval(0.0, 0.0), WIDEST, lease))
         await asyncio.sleep(0.1)

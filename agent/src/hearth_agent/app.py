@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from hearth_agent import __version__
 from hearth_agent.control.books import Books
 from hearth_agent.control.heartbeat import beat, pipe_to_supervisor
-from hearth_agent.control.leases import LeaseState
+from hearth_agent.control.leases import Lease, LeaseState
 from hearth_agent.control.leasing import make_leases
 from hearth_agent.control.loop import FRESH_S, Controller
 from hearth_agent.control.reassert import reassert
@@ -38,6 +38,7 @@ logger = logging.getLogger(__name__)
 
 # real time
 _RELEASE_S = 3.0
+_RELEASE_AGAIN_S = 0.2
 _REASSERT_S = 3.0
 _RESTART_S = 1.0
 _ASK_AGAIN_S = 0.1
@@ -228,7 +229,7 @@ class Agent:
         ordered = [lease for lease in self.controller.leases if lease.state is not LeaseState.OWN]
         for lease in ordered:
             logger.info("%s goes back into its own mode", lease.key)
-        tasks = [asyncio.create_task(lease.release()) for lease in ordered]
+        tasks = [asyncio.create_task(_give_back(lease)) for lease in ordered]
         if not tasks:
             return
         _, hanging = await asyncio.wait(tasks, timeout=_RELEASE_S)
@@ -254,6 +255,12 @@ class Agent:
                 logger.exception("%s failed", name)
                 self.events.error("part_failed", f"{name}: {type(error).__name__}: {error}")
             await asyncio.sleep(_RESTART_S)
+
+
+async def _give_back(lease: Lease) -> None:
+    """Put a device back into its own mode, however often it must be told."""
+    while not await lease.release():
+        await asyncio.sleep(_RELEASE_AGAIN_S)
 
 
 async def _end(tasks: list[asyncio.Task[None]]) -> None:

@@ -32,7 +32,6 @@ SILENCE_S = 10.0
 """A controller that has wanted nothing for so long is dead [real seconds]."""
 _FIRST_RETRY_S = 2.0
 _LONGEST_RETRY_S = 60.0
-_RELEASE_AGAIN_S = 0.2
 
 
 class LeaseState(StrEnum):
@@ -192,14 +191,11 @@ class Lease:
         calm = orders[0] if len(orders) == 1 else meet(self.kind, orders[0], orders[1])
         return calm if self._permits.can_be_told(calm) and self._permits.has_room() else None
 
-    async def release(self) -> None:
-        """Put the device back into its own mode, for good; try until it obeys. The caller sets the limit of time."""
+    async def release(self) -> bool:
+        """Put the device back into its own mode, for good; True when it obeyed."""
         self._released = True
         async with self._writing:
-            while True:
-                if self.state is LeaseState.OWN or await self._tell(None):
-                    return
-                await asyncio.sleep(_RELEASE_AGAIN_S)
+            return self.state is LeaseState.OWN or await self._tell(None)
 
     # --- one order
 
