@@ -259,7 +259,7 @@ class Agent:
 
 async def _give_back(lease: Lease) -> None:
     """Put a device back into its own mode, however often it must be told."""
-    while not await lease.release():
+    while not await lease.release():  # noqa: ASYNC110  each try asks the device
         await asyncio.sleep(_RELEASE_AGAIN_S)
 
 
