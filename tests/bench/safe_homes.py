@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from tests.proofs import prove
 
 from hearth_agent.files import write_durably
 from hearth_core.clock import RealClock
@@ -99,6 +100,7 @@ class BenchHome:
             write_durably(self.folder / "data" / "plan.sealed", seal(_plan(plan_s), KEY))
         config = self.folder / "agent.yaml"
         config.write_text(_config(self._grid_port if self.kind.planned else _NOBODY, self.kind.device))
+        prove(config)
         with (self.folder / "log").open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "hearth_agent", command, "--config", str(config)), stderr=log

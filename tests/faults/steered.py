@@ -17,6 +17,7 @@ from typing import NamedTuple
 from tests.faults.background import Background
 from tests.faults.home import AGENT, KEY
 from tests.faults.processes import Part
+from tests.proofs import prove
 
 from hearth_agent.files import write_durably
 from hearth_core.clock import Clock, ClockConductor, RealClock
@@ -113,6 +114,7 @@ def steered_home(
         write_durably(folder / "data" / "plan.sealed", seal(_plan(start_s), KEY))
         config = folder / "agent.yaml"
         config.write_text(_config(house.ports))
+        prove(config)
         own = {"HEARTH_CLOCK": f"file:{folder / 'clock'}"} if environment is None else dict(environment)
         agent = Part(_NAME, [*AGENT, "run", "--config", str(config)], folder / "agent.log", own)
         if conductor:

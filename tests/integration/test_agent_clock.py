@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from tests.proofs import prove
 
 from hearth_agent.app import Agent
 from hearth_agent.files import write_durably
@@ -98,7 +99,7 @@ async def live(agent: Agent, clock: JumpyClock, running: RunningHouse, seconds: 
 async def test_no_plan_is_followed_while_the_time_is_in_doubt(tmp_path: Path, jump_s: float) -> None:
     clock = JumpyClock(START_S)
     async with running_house(clock, options=HouseOptions(soc_percent=50.0)) as running:
-        agent = Agent(load_home(write_home(tmp_path, running.ports)), clock)
+        agent = Agent(load_home(prove(write_home(tmp_path, running.ports))), clock)
         tasks = [asyncio.create_task(lease.run()) for lease in agent.controller.leases]
         try:
             assert await live(agent, clock, running, 100) == FORCED

@@ -35,6 +35,7 @@ from hearth_agent.spool.store import SpoolStore
 from hearth_core.clock import ManualClock, RealClock
 from hearth_core.errors import ConfigError
 from hearth_core.messages import EventLevel
+from hearth_sim.framing import Framing
 from hearth_sim.recordings import load, names, parse
 from hearth_sim.serving_recordings import Served, devices_of, served, served_serially
 from hearth_sim.testing import Answer
@@ -49,7 +50,7 @@ class FastClock(RealClock):
 
 def target(running: Served, profile: str, id_: str = "one") -> Target:
     hurried = msgspec.structs.replace(shipped_profile(profile), min_gap_s=0.0, connect_delay_s=0.0)
-    return Target(id_, hurried, Bus(tcp(running.host, running.port)), running.device.unit)
+    return Target(id_, hurried, hurried, Bus(tcp(running.host, running.port)), running.device.unit)
 
 
 def hurried(searches: Sequence[Search]) -> list[Search]:
@@ -116,6 +117,23 @@ async def test_discover_asks_a_silent_host_little_and_a_silent_unit_not_again() 
         assert running.server.requests <= 4
 
 
+async def test_a_device_that_hangs_up_on_a_foreign_unit_is_found_on_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with served(devices_of("go-e", unit=2)) as running:
+        answer = running.server.answer
+
+        def hang_up(unit: int, pdu: bytes) -> bytes | None:
+            if unit == 2:
+                return answer(unit, pdu)
+            running.server.drop_connections()
+            return None
+
+        monkeypatch.setattr(running.server, "answer", hang_up)
+        (search,) = hurried(plan([f"127.0.0.1:{running.port}"], None, "1-3", Transport.TCP))
+        (result,) = await search_all([search], 1.0, lambda _: None, gap_s=0.0)
+        assert [one.unit for one in result.found] == [2]
+        assert result.trouble == ""
+
+
 async def test_a_device_that_answers_on_every_unit_is_named_once(homes_devices: dict[str, Served]) -> None:
     async with served(devices_of("gen24", unit=2) + devices_of("gen24") + devices_of("gen24", unit=3)) as running:
         (search,) = hurried(plan([f"127.0.0.1:{running.port}"], None, "2,1,3", Transport.TCP))
@@ -149,6 +167,14 @@ async def test_every_device_that_ships_is_known_by_its_answers(name: str) -> Non
         assert name in fitting
         if name not in SAME_REGISTERS:
             assert name in {one.profile.profile for one in chosen}
+
+
+async def test_discover_says_what_a_transparent_serial_server_speaks() -> None:
+    async with served(devices_of("sdm630", unit=4), framing=Framing.RTU) as running:
+        searches = hurried(plan([f"127.0.0.1:{running.port}"], None, "3-4", Transport.RTU_OVER_TCP))
+        ((_, section),) = sections(await search_all(searches, 0.2, lambda _: None, gap_s=0.0))
+        assert section["profile"] == "eastron-sdm630"
+        assert (section["transport"], section["unit"]) == ("rtu_over_tcp", 4)
 
 
 async def test_discover_searches_a_serial_line_with_the_settings_profiles_name() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import time
 from collections.abc import AsyncIterator
@@ -129,10 +130,9 @@ async def test_an_outage_is_told_once_each_way(running: RunningHouse, clock: Man
 
 
 async def end(task: asyncio.Task[None]) -> None:
-    """Cancel until it is gone: up to Python 3.11 wait_for, which pymodbus uses, can swallow a cancellation."""
-    while not task.done():
-        task.cancel()
-        await asyncio.wait([task], timeout=0.1)
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
 
 
 def _drain(events: EventLog) -> list[Event]:

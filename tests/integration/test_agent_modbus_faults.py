@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from pymodbus.framer import FramerType
@@ -23,6 +24,7 @@ from pymodbus.framer.rtu import FramerRTU
 from pymodbus.server import ModbusSerialServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
+from hearth_agent.app import make_devices
 from hearth_agent.devices.bus import Bus, Manners
 from hearth_agent.devices.catalogue import parse_profile
 from hearth_agent.devices.device import Device
@@ -33,6 +35,7 @@ from hearth_agent.devices.poller import Poller
 from hearth_agent.devices.profile import Poll, SerialLine, Transport
 from hearth_agent.devices.snapshot import Snapshot
 from hearth_agent.events import EventLog
+from hearth_agent.settings import load_home
 from hearth_core.clock import ManualClock, RealClock
 
 TIMEOUT_S = 0.1
@@ -80,6 +83,7 @@ class Unit:
     delay_s: Callable[[], float] = lambda: 0.0
     forgetful_s: float | None = None
     echoes: bool = True
+    lose_next: bool = False
     asked: list[tuple[float, int, int, int]] = field(default_factory=list)
     """Every request: when, function, address, count or value."""
 
@@ -159,7 +163,8 @@ class Gateway:
         fc, address, count = struct.unpack(">BHH", pdu[:5])
         before_s = unit.asked[-1][0] if unit.asked else 0.0
         unit.asked.append((time.monotonic(), fc, address, count))
-        if unit.fault is Fault.SILENT:
+        if unit.fault is Fault.SILENT or unit.lose_next:
+            unit.lose_next = False
             return
         if unit.forgetful_s is not None and time.monotonic() - before_s > unit.forgetful_s:
             return
@@ -357,7 +362,7 @@ async def test_an_order_goes_before_polls_and_does_not_wait_for_a_dead_unit(tran
         await link.read(3, 0, 1)
         later = [asyncio.create_task(link.read(3, 100, 1, time.monotonic() + 10)) for _ in range(10)]
         sooner = asyncio.create_task(link.read(3, 0, 1, time.monotonic() + 1))
-        order = asyncio.create_task(link.write(0, [99]))
+        order = asyncio.create_task(link.write(16, 0, [99]))
         await asyncio.gather(*later, sooner, order)
         asked = [(fc, address) for _, fc, address, _ in running.units[1].asked]
         assert asked[1:4] == [(3, 100), (16, 0), (3, 0)]  # the first one was under way
@@ -366,12 +371,38 @@ async def test_an_order_goes_before_polls_and_does_not_wait_for_a_dead_unit(tran
         probe = asyncio.create_task(dead.read(3, 0, 1))
         await asyncio.sleep(0.05)
         before_s = time.monotonic()
-        await link.write(0, [98])
+        await link.write(16, 0, [98])
         assert time.monotonic() - before_s < 0.4  # not the dead one's second
         with pytest.raises(DeviceTimeoutError):
             await probe
         link.close()
         dead.close()
+
+
+async def test_the_devices_of_a_home_at_one_address_take_one_connection(clock: ManualClock, tmp_path: Path) -> None:
+    """As an installer writes them."""
+    (tmp_path / "meter.yaml").write_text(PROFILE)
+    (tmp_path / "pump.yaml").write_text(
+        PROFILE.replace("grid_meter", "heat_pump").replace("voltage_l1_v: {", "x_v: {unit: V, ")
+    )
+    async with gateway(Transport.RTU_OVER_TCP, 1, 2) as (running, endpoint):
+        where = f"host: {endpoint.host}, port: {endpoint.port}, transport: rtu_over_tcp"
+        (tmp_path / "agent.yaml").write_text(f"""
+agent: anna
+data_dir: data
+site: {{name: Anna, timezone: Europe/Berlin, latitude: 47.66, longitude: 9.18, price_zone: DE-LU,
+  limits: {{main_fuse_a: 35}}, tariff: {{export_eur_per_kwh: 0.08}}}}
+devices:
+  - {{id: grid, profile: meter.yaml, {where}, unit: 1}}
+  - {{id: pump, profile: pump.yaml, {where}, unit: 2}}
+""")
+        devices = make_devices(load_home(tmp_path / "agent.yaml"), clock, EventLog(clock))
+        running.units[2].registers[0] = 77
+        found = await asyncio.gather(*(values(one) for one in devices.values()))
+        assert [one["power_w"] for one in found] == [POWER_W, 77]
+        assert running.connections == 1
+        for one in devices.values():
+            one.close()
 
 
 async def test_a_device_that_takes_one_connection_serves_all_its_units(clock: ManualClock) -> None:
@@ -430,8 +461,8 @@ async def test_the_manners_of_a_device_are_kept() -> None:
         unit.forgetful_s = 0.4
         assert await link.read(3, 0, 1) == [POWER_W]  # asked twice
         assert [address for _, _, address, _ in unit.asked] == [0, 0]
-        await link.write(0, [1, 2], fc=6)
-        await link.write(7, [1], fc=5)
+        await link.write(6, 0, [1, 2])
+        await link.write(5, 7, [1])
         assert await link.read(1, 6, 2) == [0, 1]
         assert [(fc, address) for _, fc, address, _ in unit.asked[-4:]] == [(6, 0), (6, 1), (5, 7), (1, 6)]
         instants = [at_s for at_s, *_ in unit.asked[1:]]
@@ -479,7 +510,7 @@ async def test_meters_on_a_serial_line(transport: Transport, framer: FramerType,
             assert [one.get("voltage_l1_v") for one in found] == [VOLTAGE_V + 1, VOLTAGE_V + 2, None]
         link = ModbusLink("meter", bus, 2, Manners())
         await link.open()
-        await link.write(100, [77])
+        await link.write(16, 100, [77])
         assert (await values(devices[1]))["voltage_l1_v"] == 77
         with pytest.raises(DeviceRefusedError):
             await link.read(4, 9_000, 1)
@@ -500,6 +531,19 @@ async def test_a_unit_that_never_answers_is_told_once(clock: ManualClock) -> Non
                 assert await one.measure() is None
                 await asyncio.sleep(0.01)
         assert len(events) == 1
+        one.close()
+
+
+async def test_a_frame_that_a_serial_line_lost_is_no_outage(clock: ManualClock) -> None:
+    async with gateway(Transport.RTU_OVER_TCP, 1) as (running, endpoint):
+        events = EventLog(clock)
+        profile = parse_profile(PROFILE, "this test")
+        one = Device("meter", profile, "", 0, 1, clock, events, bus=Bus(endpoint))
+        await one.measure()
+        running.units[1].lose_next = True
+        assert (await values(one))["power_w"] == POWER_W
+        assert len(events) == 0
+        assert one.connections == 1
         one.close()
 
 

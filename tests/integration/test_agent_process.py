@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from tests.proofs import prove
 
 from hearth_agent.files import write_durably
 from hearth_agent.spool.store import SpoolStore
@@ -64,7 +65,7 @@ def write_config(folder: Path, running: RunningHouse, broker_port: int = 9, *, c
           - {{id: heat-pump, profile: nibe-s-series, host: 127.0.0.1, port: {ports["heat-pump"]}}}
         """)
     )
-    return path
+    return prove(path)
 
 
 def keep_plan(folder: Path, mode: Mode, power_w: float) -> None:

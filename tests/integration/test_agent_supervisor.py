@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import pytest
+from tests.proofs import prove
 
 from hearth_agent.control.ordered import Contact, Ordered, OrdersFile, SafeWrite
 from hearth_core.clock import ClockConductor
@@ -59,7 +60,7 @@ def write_config(folder: Path, running: RunningHouse) -> Path:
             keeps_orders_ok: true
         """)
     )
-    return path
+    return prove(path)
 
 
 @pytest.fixture

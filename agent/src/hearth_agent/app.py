@@ -78,7 +78,7 @@ class Agent:
         self.plans = PlanStore(home.data_dir / "plan.sealed", settings.agent, key, clock, self.events)
         self._books = Books(home.data_dir, clock)
         leases = make_leases(home, self.devices, self._books, clock, self.events)
-        self.controller = Controller(home, leases, self.pollers, self.snapshot, self.plans, clock)
+        self.controller = Controller(home, leases, self.pollers, self.snapshot, self.plans, clock, self.events)
         self.controller.time_trusted = TimeWatch(clock, self.events)
         self._outbox = Outbox()
         models = ModelStore(home.data_dir / "models", settings.agent, key, self.events)
@@ -136,7 +136,8 @@ class Agent:
         )
 
     def _describe(self) -> list[DeviceInfo]:
-        return [self.devices[one.id].describe(controlled=one.controlled) for one in self._home.settings.devices]
+        may_order = self.controller.guard.may_order
+        return [device.describe(controlled=may_order(id_)) for id_, device in self.devices.items()]
 
     async def status(self, state: AgentState) -> Status:
         """Return the present status."""

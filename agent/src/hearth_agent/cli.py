@@ -18,10 +18,12 @@ from hearth_agent.commands.diagnose import diagnose
 from hearth_agent.commands.discover import discover
 from hearth_agent.commands.probe import probe
 from hearth_agent.commands.record import record
-from hearth_agent.devices.catalogue import read_text, shipped_names, shipped_profile
+from hearth_agent.control.withdrawal import withdrawals
+from hearth_agent.devices.catalogue import read_profile, read_text, shipped_names, shipped_profile
 from hearth_agent.devices.problems import find_problems
 from hearth_agent.devices.profile import Profile
 from hearth_agent.devices.profile_page import shipped_page
+from hearth_agent.proof import profile_sha256
 from hearth_agent.settings import Home, load_home
 from hearth_core.clock import clock_from_environment
 from hearth_core.errors import ConfigError
@@ -99,11 +101,42 @@ def check(config: Config) -> None:
     """
     home = load_home(config)
     typer.echo(f"{config}: good. Home {home.settings.agent}, {len(home.settings.devices)} devices:")
+    withdrawn = withdrawals(home)
     for device in home.settings.devices:
         profile = home.profiles[device.id]
-        steered = "controlled" if device.controlled else "watched"
+        gone = withdrawn.get(device.id)
+        why = f"control was withdrawn, because {gone.text}" if gone else home.why_watched(device.id)
+        steered = "controlled" if not why else f"watched: {why}" if device.controlled else "watched"
         typer.echo(f"  {device.id:<16} {profile.profile:<18} {home.endpoints[device.id].place}  {steered}")
     typer.echo(f"  hub              {home.broker or 'none: readings stay in the spool'}")
+    for text in home.warnings:
+        typer.echo(f"  look at          {text}")
+
+
+@app.command()
+def commission(
+    config: Config,
+    device: Annotated[list[str] | None, typer.Option(help="A device to prove; all that can be controlled.")] = None,
+    yes_to: Annotated[
+        list[str] | None,
+        typer.Option(help="Say yes beforehand: all, a device, or device:ramp, device:control, device:keeps-orders."),
+    ] = None,
+    by: Annotated[str | None, typer.Option(help="Who answers; the user's name when left out.")] = None,
+    watch_s: Annotated[float, typer.Option(min=20, max=86_400, help="How long all is watched first [s].")] = 180.0,
+    power_w: Annotated[float | None, typer.Option(min=300, help="Power of the battery's test [W].")] = None,
+) -> None:
+    """Prove that devices measure and obey as their profiles say; only then they are controlled.
+
+    Watches the home, compares units, signs and phases by the energy balance, and moves a device only after a yes.
+    The proof is written into the file. Exit code 1 when a device could not be proved.
+
+    Example: hearth-agent commission --config agent.yaml --device inverter
+    """
+    # imported here: the running agent needs neither tables nor an editor of YAML
+    from hearth_agent.commissioning import command
+
+    if not command.commission(config, device or [], yes_to or [], by, watch_s, power_w):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -145,6 +178,17 @@ def profile_page() -> None:
     Example: hearth-agent profile page > docs/device-profiles.md
     """
     typer.echo(shipped_page())
+
+
+@profile_app.command("hash")
+def profile_hash(names: Annotated[list[str], typer.Argument(help="Shipped profiles, or files.")]) -> None:
+    """Print what binds a proof to a profile: one line each, the name and the hash of its content.
+
+    Example: hearth-agent profile hash sunspec-hybrid
+    """
+    for name in names:
+        profile = read_profile(Path(name)) if name.endswith((".yaml", ".yml")) else shipped_profile(name)
+        typer.echo(f"{name} {profile_sha256(profile)}")
 
 
 def _describe(profile: Profile) -> None:

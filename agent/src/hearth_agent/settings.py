@@ -13,7 +13,10 @@ from msgspec import Meta
 
 from hearth_agent.devices.catalogue import find_profile
 from hearth_agent.devices.endpoint import ON_A_LINE, Endpoint
-from hearth_agent.devices.profile import ControlKind, Profile, Transport
+from hearth_agent.devices.profile import Profile, SafetyClass, Transport
+from hearth_agent.proof import Phase, Proof, flaw
+from hearth_agent.site_checks import check_device, check_site, warnings, where
+from hearth_agent.wiring import Sign, as_wired
 from hearth_core.broker import BrokerAddress, parse_broker_url
 from hearth_core.config import parse_yaml
 from hearth_core.errors import ConfigError
@@ -60,12 +63,35 @@ class DeviceSettings(_Section, frozen=True, kw_only=True):
     port: Annotated[int, Meta(ge=1, le=65535)] | None = None
     unit: Annotated[int, Meta(ge=0, le=255)] | None = None
     controlled: bool = False
-    """False: watched only, never written."""
-    keeps_orders_ok: bool = False
-    """The owner accepts orders that the device keeps when the agent dies (classes S and F); its supervisor, or else
-    its next start, ends them."""
+    """False: watched only, never written. True counts only with a proof that holds (see `Home.controlled`)."""
+    behind: Name | None = None
+    """The device through whose unit this one is read (a meter behind its inverter)."""
+    role: DeviceKind | None = None
+    """Meters: what is measured, when it is not the grid connection."""
+    sign: Sign = 1
+    """-1: the device tells its AC powers the other way round."""
+    battery_sign: Sign = 1
+    """-1: the device tells its battery's power the other way round."""
     max_current_a: Annotated[float, Meta(ge=6, le=80)] | None = None
     """EV chargers: what the wiring allows, when that is less than the profile's limit."""
+    phase_rotation: Annotated[list[Phase], Meta(min_length=1, max_length=3)] | None = None
+    """EV chargers: on which of the home's phases the charger's L1, L2, L3 lie; unknown when left out."""
+    keeps_orders_ok: bool = False
+    """The owner accepts that this device keeps an order for ever when nobody takes it back (class S and F)."""
+    proof: Proof | None = None
+    """Written by ``hearth-agent commission``."""
+
+
+class BalanceSettings(_Section, frozen=True, kw_only=True):
+    """How far the home's energy balance may stay open, and how long, before control is withdrawn."""
+
+    tolerance_w: Annotated[float, Meta(ge=20, le=5000)] = 150.0
+    tolerance_percent: Annotated[float, Meta(ge=1, le=30)] = 8.0
+    """Of the largest power in the balance, on top of ``tolerance_w``."""
+    unmetered_pv_w: Annotated[float, Meta(ge=0, le=50_000)] = 0.0
+    """Rated power of producers that no device here measures (a balcony's PV) [W]."""
+    minutes: Annotated[float, Meta(ge=2, le=120)] = 8.0
+    """Minutes of evidence."""
 
 
 class AgentSettings(_Section, frozen=True, kw_only=True):
@@ -76,6 +102,7 @@ class AgentSettings(_Section, frozen=True, kw_only=True):
     site: Site
     devices: Annotated[list[DeviceSettings], Meta(min_length=1)]
     hub: HubSettings | None = None
+    balance: BalanceSettings = BalanceSettings()
     poll_s: Annotated[float, Meta(ge=1, le=30)] = 10.0
     control_s: Annotated[float, Meta(ge=0.5, le=30)] = 1.0
     flush_s: Annotated[float, Meta(ge=1, le=300)] = 10.0
@@ -89,15 +116,60 @@ class Home(msgspec.Struct, frozen=True, kw_only=True):
     settings: AgentSettings
     data_dir: Path
     profiles: dict[str, Profile]
-    """By device id."""
+    """By device id, as wired."""
     endpoints: dict[str, Endpoint]
     """By device id; devices with equal ones share a connection."""
     broker: BrokerAddress | None
     public_key: Ed25519PublicKey | None
 
+    @property
+    def warnings(self) -> list[str]:
+        """What is strange in the file, though the home can live with it."""
+        return list(warnings(self.settings, self.profiles))
+
     def device_of(self, kind: DeviceKind) -> DeviceSettings | None:
         """Return the first device of a kind."""
         return next((d for d in self.settings.devices if self.profiles[d.id].kind is kind), None)
+
+    def device(self, device_id: str) -> DeviceSettings:
+        """Return a device's settings by its id."""
+        return next(d for d in self.settings.devices if d.id == device_id)
+
+    def where(self, device_id: str) -> str:
+        """Return where a device is reached."""
+        return where(self.device(device_id), self.profiles[device_id])
+
+    def phases_of(self, device_id: str) -> tuple[int, ...]:
+        """Return the home's phases on which a device's L1, L2, L3 lie, as set or as proved; empty when unknown."""
+        device = self.device(device_id)
+        if device.phase_rotation is not None:
+            return tuple(device.phase_rotation)
+        return tuple(device.proof.phases) if device.proof is not None else ()
+
+    def controlled(self, device_id: str) -> bool:
+        """Tell whether a device may be written: the file says so, and a proof that holds allows it."""
+        return not self.why_watched(device_id)
+
+    def why_watched(self, device_id: str) -> str:
+        """Return why a device is only watched and what to do about it; "" when it may be controlled."""
+        device = self.device(device_id)
+        if not device.controlled:
+            return "controlled is not set"
+        grid = self.device_of(DeviceKind.GRID_METER)
+        if grid is None:
+            return "the home has no grid meter that shows what an order does; add one and run `hearth-agent commission`"
+        for one in (device, grid):
+            why = flaw(one.proof, self.profiles[one.id], self.where(one.id), self.settings.site.limits.phases)
+            if why:
+                whose = "" if one is device else f"of the grid meter {one.id}: "
+                return f"{whose}{why}; run `hearth-agent commission --device {device_id}`"
+        if self._keeps_orders(device_id) and not device.keeps_orders_ok:
+            return "it keeps an order when the agent is gone; set keeps_orders_ok: true if its owner accepts that"
+        return ""
+
+    def _keeps_orders(self, device_id: str) -> bool:
+        controls = self.profiles[device_id].controls.values()
+        return any(control.safety_class is not SafetyClass.TIMED for control in controls)
 
 
 def load_home(path: Path) -> Home:
@@ -124,6 +196,7 @@ def load_home(path: Path) -> Home:
         same = [device.id for device in settings.devices if profiles[device.id].kind is kind]
         if len(same) > 1:
             raise ConfigError(source, "devices", same, f"One {kind} per home can be balanced; remove the others.")
+    check_site(settings, profiles, source)
     broker, key = _hub(settings, source)
     data_dir = path.parent / settings.data_dir
     return Home(
@@ -133,14 +206,8 @@ def load_home(path: Path) -> Home:
 
 def _profile(device: DeviceSettings, field: str, source: str, folder: Path) -> Profile:
     profile = find_profile(device.profile, folder, source, f"{field}.profile")
-    if device.controlled and not profile.controls:
-        remedy = f"The profile {profile.profile} has no controls; set it to false."
-        raise ConfigError(source, f"{field}.controlled", value=True, remedy=remedy)
-    if device.max_current_a is not None and ControlKind.EV_CURRENT not in profile.controls:
-        raise ConfigError(
-            source, f"{field}.max_current_a", device.max_current_a, "Only an EV charger has it; remove it."
-        )
-    return profile
+    check_device(device, profile, field, source)
+    return as_wired(profile, device.sign, device.battery_sign, device.role)
 
 
 def endpoint_of(device: DeviceSettings, profile: Profile, field: str, source: str) -> Endpoint:

@@ -24,6 +24,8 @@ class Limits(_Facts, frozen=True, kw_only=True):
     main_fuse_a: Annotated[float, Meta(gt=0, le=250)]
     phases: Annotated[int, Meta(ge=1, le=3)] = 3
     export_limit_w: Annotated[float, Meta(ge=0, le=1e6)] | None = None
+    phase_imbalance_a: Annotated[float, Meta(gt=0, le=250)] | None = None
+    """How far the currents of two phases may lie apart, where the grid operator asks for it [A]."""
 
 
 class BatteryFacts(_Facts, frozen=True, kw_only=True):
@@ -43,7 +45,7 @@ class BatteryFacts(_Facts, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if self.min_soc_percent >= self.max_soc_percent:
-            msg = "min_soc_percent must be below max_soc_percent"
+            msg = f"min_soc_percent: {self.min_soc_percent:g} must be below max_soc_percent, {self.max_soc_percent:g}"
             raise ValueError(msg)
 
 

@@ -166,7 +166,8 @@ class RecordedDevice:
             if pending.fed_s is None:
                 continue
             period_s = self._period_s(pending.reversion)
-            if period_s <= 0 or self._clock.monotonic() - pending.fed_s < period_s:
+            late_s = self._clock.monotonic() - pending.fed_s - period_s
+            if period_s <= 0 or late_s < 0:
                 continue
             pending.fed_s = None
             self.reversions += 1
@@ -174,7 +175,8 @@ class RecordedDevice:
                 words = [word for one in encode(values, self.recording.source, "reverts") for word in one]
                 for i, word in enumerate(words):
                     self._set(values.fc, values.address + i, word)
-                self._note(0, values.address, tuple(words))
+                # nobody looked in between; it happened when the time was over
+                self._note(0, values.address, tuple(words), late_s)
 
     def _period_s(self, reversion: Reversion) -> float:
         where = reversion.after
@@ -184,8 +186,8 @@ class RecordedDevice:
         words = [self._registers[where.fc].get(at, self._write_only.get((where.fc, at), 0)) for at in addresses]
         return decode(words, where.type, where.word_order) * where.scale
 
-    def _note(self, function: int, address: int, values: tuple[int, ...]) -> None:
-        written = Written(self._clock.time(), self.unit, function, address, values)
+    def _note(self, function: int, address: int, values: tuple[int, ...], late_s: float = 0.0) -> None:
+        written = Written(self._clock.time() - late_s, self.unit, function, address, values)
         self.written.append(written)
         if self._told is not None:
             self._told(written)

@@ -37,6 +37,10 @@ def test_a_span_longer_than_a_request_is_an_error() -> None:
         pack([Span(4, 0, 81)], 80, 0)
 
 
+def test_a_device_that_answers_one_value_at_a_time_is_asked_for_each() -> None:
+    assert pack([Span(3, 2, 4), Span(3, 0, 2)], 125, 10, alone=True) == [Span(3, 0, 2), Span(3, 2, 4)]
+
+
 def test_of_several_ways_the_one_with_the_fewest_registers_is_taken() -> None:
     """Two requests are needed anyway: the wide gap is left out, not read along because it came first."""
     wanted = [Span(3, 0, 10), Span(3, 40, 50), Span(3, 50, 60), Span(3, 60, 70)]

@@ -125,6 +125,7 @@ def test_what_real_devices_need_is_accepted(text: str) -> None:
         ),
         (GOOD.replace("frequency_hz: {", "vehicle_state: {codes: {0: 12}, "), "points.vehicle_state.codes", "no car"),
         (GOOD.replace("fc: 4", "max_registers: 1"), "points.power_w.type", "max_registers"),
+        (CHARGER.replace("ev_charger", "heat_pump"), "controls.ev_current", "belongs to ev_charger"),
         (CHARGER.replace("class: S", "class: F"), "writes_per_day", "how often a day"),
         (CHARGER.replace("order: [{address: 300, value: current_a}]", "order: []"), "order", "registers make an order"),
         (CHARGER.replace("class: S", "class: S\n    cases: {hold: []}"), "controls.ev_current.cases", "pause, run"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.proofs import prove
 
 from hearth_agent.cli import main
 from hearth_agent.settings import load_home
@@ -63,7 +64,7 @@ def test_a_profile_of_ones_own_lies_beside_the_file(tmp_path: Path) -> None:
 METER = "{id: grid, profile: eastron-sdm630, host: 127.0.0.1}"
 ON_A_LINE = "{id: grid, profile: eastron-sdm630, transport: rtu, serial: /dev/ttyUSB0"
 TWO_ON_A_LINE = GOOD.replace(METER, ON_A_LINE + "}").replace(
-    "host: 127.0.0.1, port: 5021", "transport: rtu, serial: /dev/ttyUSB0, line: {baudrate: 19200}"
+    "host: 127.0.0.1, port: 5021", "transport: rtu, serial: /dev/ttyUSB0, unit: 3, line: {baudrate: 19200}"
 )
 
 
@@ -77,6 +78,17 @@ def test_devices_at_one_address_or_on_one_line_share_an_endpoint(tmp_path: Path)
     assert line["grid"].described == "rtu, 9600 baud 8N1"
     faster = load_home(write(tmp_path, GOOD.replace(METER, ON_A_LINE + ", line: {baudrate: 19200, parity: E}}")))
     assert faster.endpoints["grid"].described == "rtu, 19200 baud 8E1"
+
+
+def test_a_meter_for_serial_lines_at_a_host_is_behind_a_gateway_that_translates(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(
+        "profile: mine\nkind: grid_meter\nmanufacturer: M\nmodel: M\nsource: bench\n"
+        "transports: [rtu, rtu_over_tcp, tcp]\npoints: {power_w: {address: 1}}\n"
+    )
+    text = GOOD.replace("eastron-sdm630", "mine.yaml")
+    assert load_home(write(tmp_path, text)).endpoints["grid"].described == "tcp"
+    told = text.replace("127.0.0.1}", "127.0.0.1, transport: rtu_over_tcp}", 1)
+    assert load_home(write(tmp_path, told)).endpoints["grid"].described == "rtu_over_tcp"
 
 
 MISTAKES = [
@@ -112,7 +124,7 @@ def test_a_mistake_names_field_and_remedy(tmp_path: Path, text: str, field: str,
     assert remedy in str(caught.value)
 
 
-@pytest.mark.parametrize("command", ["run", "check", "probe"])
+@pytest.mark.parametrize("command", ["run", "check", "probe", "commission"])
 def test_a_wrong_file_ends_every_command_with_code_2_and_nothing_started(
     command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -127,16 +139,24 @@ def test_a_wrong_file_ends_every_command_with_code_2_and_nothing_started(
     assert not (tmp_path / "data").exists()
 
 
-def test_check_tells_what_it_understood(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sys.argv", ["hearth-agent", "check", "-c", str(write(tmp_path, GOOD))])
+def checked(path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return what `hearth-agent check` prints."""
+    monkeypatch.setattr("sys.argv", ["hearth-agent", "check", "-c", str(path)])
     with pytest.raises(SystemExit) as caught:
         main()
     assert not caught.value.code
-    out = capsys.readouterr().out
+    return capsys.readouterr().out
+
+
+def test_check_tells_what_it_understood(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path, GOOD)
+    assert "never proved; run `hearth-agent commission --device inverter`" in checked(path, capsys, monkeypatch)
+    out = checked(prove(path), capsys, monkeypatch)
     assert "127.0.0.1:5021  controlled" in out
     assert "mqtt://127.0.0.1:1883" in out
+    assert "without site.battery it is left in its own mode" in out
 
 
 def test_profiles_are_listed_and_checked(

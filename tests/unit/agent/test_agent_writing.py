@@ -104,7 +104,7 @@ def test_each_profile_writes_with_its_own_function() -> None:
 def test_neighbours_are_joined_only_where_the_device_takes_them_together() -> None:
     pair = [Encoded(16, 5, [1]), Encoded(16, 6, [2])]
     assert join(pair) == [Encoded(16, 5, [1, 2])]
-    assert join(pair, one_value=True) == pair
+    assert join(pair, alone=True) == pair
     assert join([Encoded(6, 5, [1]), Encoded(6, 6, [2])]) == [Encoded(6, 5, [1]), Encoded(6, 6, [2])]
     assert pair[0].registers == [1]  # what was encoded is not changed: it is compared later
 
@@ -128,7 +128,7 @@ def test_a_device_that_answers_one_value_a_request_is_asked_so() -> None:
         HEAD.replace("{power_w: {address: 1}}", "{power_w: {address: 1}, pv_power_w: {address: 2}}"), "m"
     )
     assert len(ReadPlan(lay_out(profile, None), 125, 20).requests) == 1
-    assert len(ReadPlan(lay_out(profile, None), 125, 20, one_value=True).requests) == 2
+    assert len(ReadPlan(lay_out(profile, None), 125, 20, alone=True).requests) == 2
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ import asyncio
 from functools import cache
 
 import pytest
-from tests.unit.agent.recording_images import Recording, load, names
 
 from hearth_agent.devices.catalogue import shipped_names, shipped_profile
 from hearth_agent.devices.controls import Case, ControlKind, cases_of, writes_of
@@ -17,6 +16,8 @@ from hearth_agent.devices.layout import Chain, lay_out
 from hearth_agent.devices.profile import Profile, Protocol, Write
 from hearth_agent.devices.readplan import ReadPlan
 from hearth_agent.devices.writing import Encoded, Variables, join, prepare
+from hearth_sim.recording_values import REGISTERS
+from hearth_sim.recordings import Recording, load, names
 
 # recordings that show another side of a device a profile already has one of
 VARIANTS = {"sunspec-meter-float": "sunspec-meter"}
@@ -33,7 +34,7 @@ FAMILIES = [
     {"givenergy-hybrid", "givenergy-meter"},
     {"givenergy-aio", "givenergy-meter"},
     {"givenergy-3p", "givenergy-3p-meter"},
-    {"goodwe-et", "goodwe-et-meter"},
+    {"goodwe-et", "goodwe-et-2-batteries", "goodwe-et-meter"},
     {"huawei-sun2000", "huawei-sun2000-limits", "huawei-sun2000-meter"},
     {"sungrow-sh", "sungrow-sh-meter"},
     {"foxess-h3", "foxess-h3-meter"},
@@ -92,7 +93,7 @@ def chain_for(profile: Profile, name: str) -> Chain | None:
 
 def decode(profile: Profile, name: str) -> dict[str, float]:
     limits = (profile.max_registers, profile.max_gap)
-    plan = ReadPlan(lay_out(profile, chain_for(profile, name)), *limits, one_value=profile.one_value_per_request)
+    plan = ReadPlan(lay_out(profile, chain_for(profile, name)), *limits, alone=profile.one_value_per_request)
     link = ImageLink(recorded(name))
 
     async def answers() -> list[list[int] | None]:
@@ -119,7 +120,7 @@ def test_a_device_is_taken_for_what_it_is_and_for_nothing_else(recording: str) -
         try:
             chain = await walk_chain(link) if profile.protocol is Protocol.SUNSPEC else None
             common = await read_common(link, chain) if chain is not None else {}
-            await check_identity(profile, link, chain, common)
+            await check_identity(profile, link, chain, common, ranges=True)
         except DeviceLayoutError:
             return False
         return True
@@ -189,7 +190,7 @@ def encode(profile: Profile, name: str, writes: list[Write], variables: Variable
         return found
 
     needed = asyncio.run(image())
-    return join([one.encode(needed) for one in prepared], one_value=profile.one_value_per_request)
+    return join([one.encode(needed) for one in prepared], alone=profile.one_value_per_request)
 
 
 STEERED = [(name, kind) for name in shipped_names() for kind in shipped_profile(name).controls]
@@ -202,7 +203,7 @@ def test_an_order_can_be_said_and_touches_only_what_the_maker_lets_be_written(na
     writable = {
         (one.fc == 1, address)
         for one in recording.file.writable
-        for address in range(one.address, one.address + one.count)
+        for address in range(one.address, one.address + max(one.count, REGISTERS[one.type]))
     }
     lists: list[tuple[list[Write], Variables]] = [(control.safe, {})]
     cases: list[Case | None] = [*sorted(cases_of(kind, control))] or [None]

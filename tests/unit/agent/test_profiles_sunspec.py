@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from sunspec2.file.client import FileClientDevice, FileClientModel
 from sunspec2.modbus.client import SunSpecModbusClientDevice
-from tests.unit.agent.recording_images import load, names
 
 from hearth_agent.devices.catalogue import shipped_names, shipped_profile
 from hearth_agent.devices.discovery import read_common, walk_chain
@@ -20,6 +19,7 @@ from hearth_agent.devices.layout import Chain, lay_out, place, registers_of
 from hearth_agent.devices.profile import Profile, Protocol, Source
 from hearth_agent.devices.readplan import ReadPlan, number_at
 from hearth_agent.devices.validate import sources
+from hearth_sim.recordings import load, names
 
 DATA = Path(__file__).parents[2] / "data" / "sunspec"
 Image = dict[int, int]

@@ -116,10 +116,12 @@ def test_an_order_that_nobody_feeds_is_taken_back() -> None:
     one.write(6, 2, [1])
     later(one, 2.9)
     assert read(one, 0) == [6]
-    later(one, 0.1)
+    fed_s = one.written[-1].at_s
+    later(one, 2.1)
     assert one.holds(0) == 16
     assert one.reversions == 1
     assert one.written[-1].function == 0
+    assert one.written[-1].at_s == pytest.approx(fed_s + 3)
     later(one, 10)
     assert read(one, 0) == [16]
     assert one.reversions == 1

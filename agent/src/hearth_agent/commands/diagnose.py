@@ -76,7 +76,7 @@ async def gather(config: Path) -> dict[str, str]:
     else:
         parts["check.txt"] = "The file is good.\n"
         parts |= _own_profiles(home, config.parent) | _of_data_dir(home.data_dir)
-        parts |= await _of_devices(home)
+        parts |= await _of_devices(home, config.parent)
     return {name: blot_out(part, secrets) for name, part in parts.items()}
 
 
@@ -151,10 +151,10 @@ def _guarded(work: Callable[[Path], str], path: Path) -> str:
         return f"This cannot be read: {error}\n"
 
 
-async def _of_devices(home: Home) -> dict[str, str]:
+async def _of_devices(home: Home, folder: Path) -> dict[str, str]:
     """Return what each device tells, with its registers; those behind one wire are read one after the other."""
     wires: dict[str, list[Target]] = {}
-    for target in targets_of(home):
+    for target in targets_of(home, folder):
         wires.setdefault(target.bus.endpoint.place, []).append(target)
     groups = await asyncio.gather(*(_of_wire(targets) for targets in wires.values()))
     return {name: text for group in groups for name, text in group.items()}
@@ -178,7 +178,7 @@ async def _of_device(target: Target, name: str) -> dict[str, str]:
     link = target.link()
     try:
         await link.open()
-        found = await survey(link, target.profile, target.unit)
+        found = await survey(link, target.documented, target.unit)
         await read_all(link, found)
     finally:
         link.close()

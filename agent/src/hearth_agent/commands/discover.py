@@ -86,13 +86,14 @@ async def _search_place(searches: list[Search], timeout_s: float, gap_s: float, 
 
 
 async def _search(search: Search, known: set[int], timeout_s: float, gap_s: float, progress: Progress) -> Result:
-    result, bus = Result(search), Bus(search.endpoint)
+    result = Result(search)
     for number, unit in enumerate(search.units, start=1):
         if unit in known:
             continue
         progress(f"{search.endpoint.place}: unit {unit} ({number} of {len(search.units)})")
         try:
-            found = await identify(bus, unit, search.profiles, timeout_s, gap_s)
+            # a connection of its own: some devices hang up when they are asked for a unit they do not have
+            found = await identify(Bus(search.endpoint), unit, search.profiles, timeout_s, gap_s)
         except DeviceError as error:
             result.trouble = str(error).removeprefix(f"unit {unit} ")
             break
@@ -153,10 +154,10 @@ def report(results: list[Result]) -> list[str]:
     """Return the lines a person reads."""
     lines = []
     # some settings of a serial line may not be possible where others are
-    answering = {result.search.endpoint.place for result in results if result.found}
+    answering = {result.search.endpoint.path for result in results if result.found} - {""}
     for result in results:
         place = result.search.endpoint.place
-        if result.trouble and place not in answering:
+        if result.trouble and result.search.endpoint.path not in answering:
             lines.append(f"{place}: {result.trouble}")
         for unit in result.found:
             lines += [f"{place} unit {unit.unit}: {_line(unit, one)}" for one in unit.chosen()]

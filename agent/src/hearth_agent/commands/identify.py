@@ -13,7 +13,7 @@ from hearth_agent.commands.polite_link import PoliteLink
 from hearth_agent.commands.survey import Survey, read_points
 from hearth_agent.devices.bus import Bus, Manners
 from hearth_agent.devices.discovery import read_common, walk_chain
-from hearth_agent.devices.errors import DeviceError, DeviceLayoutError, DeviceTimeoutError
+from hearth_agent.devices.errors import DeviceError, DeviceLayoutError
 from hearth_agent.devices.identity import holds, span, sunspec_holds
 from hearth_agent.devices.layout import Chain
 from hearth_agent.devices.packing import Span
@@ -57,10 +57,11 @@ class Candidate:
         return self.plausible / len(self.profile.points)
 
     @property
-    def rank(self) -> tuple[int, float, int, int]:
-        """Order of candidates; the highest fits best: more of the vocabulary, with fewer extras."""
+    def rank(self) -> tuple[int, float, int, int, int]:
+        """Order of candidates; the highest fits best: more of the vocabulary, fewer extras, more registers behind."""
         extras = sum(name.startswith(EXTRA_PREFIX) for name in self.profile.points)
-        return self.confidence, round(self.share, 1), self.plausible - extras, -extras
+        sources = sum(len(point.places) for point in self.survey.points)
+        return self.confidence, round(self.share, 1), self.plausible - extras, -extras, sources
 
     def is_same_device(self, other: Candidate) -> bool:
         """Tell whether a device answers on two unit ids: one serial number, or the same counters."""
@@ -107,7 +108,7 @@ async def identify(
     """Find out what a unit id is; None when nothing answers.
 
     Args:
-        bus: The wire; nobody else uses it meanwhile.
+        bus: The wire, not open yet; nobody else uses it meanwhile.
         unit: The unit id.
         profiles: What it may be.
         timeout_s: How long an answer may take [s].
@@ -134,7 +135,7 @@ async def _answers(link: PoliteLink, profiles: Iterable[Profile]) -> bool:
     for question in dict.fromkeys((first, _MARKER)):
         try:
             await link.ask(question)
-        except DeviceTimeoutError:
+        except DeviceError:
             continue
         return True
     return False

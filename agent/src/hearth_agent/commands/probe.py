@@ -70,10 +70,10 @@ def describe(target: Target, result: Survey | DeviceError) -> list[str]:
         return [f"{target.id} ({target.place}): {result}"]
     lines = [f"{target.id} ({result.name}) at {target.place}"]
     placed = {point.name: point for point in result.points}
-    for name in target.profile.points:
+    for name in result.profile.points:
         value = f"{result.values[name]:14.3f}" if name in result.values else f"{'missing':>14}"
         raw = raw_registers(result, name) if name in placed else "not on this device"
-        lines.append(f"  {name:<30} {value} {unit_of(target.profile, name):<5} {raw}".rstrip())
+        lines.append(f"  {name:<30} {value} {unit_of(result.profile, name):<5} {raw}".rstrip())
     return lines
 
 

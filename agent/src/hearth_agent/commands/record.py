@@ -60,7 +60,7 @@ async def record_target(target: Target) -> str:
     link = target.link()
     try:
         await link.open()
-        found = await survey(link, target.profile, target.unit)
+        found = await survey(link, target.documented, target.unit)
         await read_all(link, found)
         return recording(link, found)
     except DeviceLayoutError as error:

@@ -97,8 +97,7 @@ async def read_points(
     if not points:
         raise DeviceLayoutError("it has none of the profile's points")
     identity = common or await _read_identity(link, profile)
-    one_value = profile.one_value_per_request
-    plan = ReadPlan(points, profile.max_registers, profile.max_gap, one_value=one_value)
+    plan = ReadPlan(points, profile.max_registers, profile.max_gap, alone=profile.one_value_per_request)
     values = plan.decode([await link.ask(request) for request in plan.requests])
     return Survey(profile, unit, identity, chain, points, values, link.image)
 

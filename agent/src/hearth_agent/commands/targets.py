@@ -32,6 +32,9 @@ class Target:
 
     id: str
     profile: Profile
+    """As the home uses it."""
+    documented: Profile
+    """As its maker documents it: what a recording is read with."""
     bus: Bus
     """Shared with the other targets behind the same endpoint."""
     unit: int
@@ -46,15 +49,19 @@ class Target:
         return PoliteLink(self.id, self.bus, self.unit, manners_of(self.profile))
 
 
-def targets_of(home: Home) -> list[Target]:
-    """Return the devices of a home."""
+def targets_of(home: Home, folder: Path) -> list[Target]:
+    """Return the devices of a home; ``folder`` is where its file lies."""
     buses = {endpoint: Bus(endpoint) for endpoint in home.endpoints.values()}
-    devices = home.settings.devices
-    return [_target(one, home.profiles[one.id], buses[home.endpoints[one.id]]) for one in devices]
+    targets = []
+    for one in home.settings.devices:
+        documented = find_profile(one.profile, folder, str(folder), f"devices.{one.id}.profile")
+        targets.append(_target(one, home.profiles[one.id], documented, buses[home.endpoints[one.id]]))
+    return targets
 
 
-def _target(settings: DeviceSettings, profile: Profile, bus: Bus) -> Target:
-    return Target(settings.id, profile, bus, profile.unit if settings.unit is None else settings.unit)
+def _target(settings: DeviceSettings, profile: Profile, documented: Profile, bus: Bus) -> Target:
+    unit = profile.unit if settings.unit is None else settings.unit
+    return Target(settings.id, profile, documented, bus, unit)
 
 
 def named(
@@ -77,13 +84,13 @@ def named(
         found = find_profile(profile, Path(), "command line", "--profile")
         name = device or found.profile
         one = DeviceSettings(id=name, profile=profile, host=host, serial=serial, port=port, unit=unit)
-        return [_target(one, found, Bus(endpoint_of(one, found, "the device", "command line")))]
+        return [_target(one, found, found, Bus(endpoint_of(one, found, "the device", "command line")))]
     remedy = "Name a home's file with --config, or a device with --profile and --host or --serial."
     raise ConfigError("command line", "--config", str(config) if config else None, remedy)
 
 
 def _of_file(config: Path, device: str | None) -> list[Target]:
-    found = targets_of(load_home(config))
+    found = targets_of(load_home(config), config.parent)
     ids = [one.id for one in found]
     if device is not None and device not in ids:
         raise ConfigError(str(config), "devices", device, f"The file has: {', '.join(ids)}.")

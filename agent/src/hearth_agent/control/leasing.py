@@ -8,7 +8,7 @@ import msgspec
 
 from hearth_agent.control.books import Books
 from hearth_agent.control.leases import Lease
-from hearth_agent.devices.controls import ControlKind, ControlSpec, SafetyClass, Write
+from hearth_agent.devices.controls import ControlKind, ControlSpec, Write
 from hearth_agent.devices.device import Device
 from hearth_agent.events import EventLog
 from hearth_agent.settings import Home
@@ -22,21 +22,14 @@ def make_leases(
 ) -> dict[tuple[str, ControlKind], Lease]:
     """Return a lease for every control the agent may use: of devices that are controlled, not only watched.
 
-    A control whose orders would outlive the agent needs the owner's word. One battery and one roof are steered.
+    One battery and one roof are steered.
     """
     leases: dict[tuple[str, ControlKind], Lease] = {}
     for settings in home.settings.devices:
-        if not settings.controlled:
+        if not home.controlled(settings.id):
             continue
         for kind, control in home.profiles[settings.id].controls.items():
             if kind in _ONE_OF_A_KIND and any(kind is other for _, other in leases):
-                continue
-            if control.safety_class is not SafetyClass.TIMED and not settings.keeps_orders_ok:
-                text = (
-                    f"{settings.id}/{kind} is only watched: the device keeps an order for ever when the agent dies. "
-                    "Run the agent with `hearth-agent supervise`, and set keeps_orders_ok: true on the device"
-                )
-                events.warning("control_keeps_orders", text, settings.id)
                 continue
             leases[settings.id, kind] = Lease(
                 devices[settings.id],

@@ -10,10 +10,12 @@ from hearth_agent.control.guards import own_mode, phase_currents
 from hearth_agent.control.leases import Lease
 from hearth_agent.control.orders import House, Interval, Measurements, Outcome, State
 from hearth_agent.control.step import step
-from hearth_agent.control.wording import battery_order, ev_order
+from hearth_agent.control.withdrawal import Guard
+from hearth_agent.control.wording import Variables, battery_order, ev_order
 from hearth_agent.devices.poller import Poller
 from hearth_agent.devices.profile import ControlKind
 from hearth_agent.devices.snapshot import Snapshot
+from hearth_agent.events import EventLog
 from hearth_agent.plan.store import PlanStore
 from hearth_agent.settings import Home
 from hearth_core.clock import Clock
@@ -41,10 +43,12 @@ class Controller:
         snapshot: Snapshot,
         plans: PlanStore,
         clock: Clock,
+        events: EventLog,
     ) -> None:
         self._control_s, self._clock, self._snapshot, self._plans = home.settings.control_s, clock, snapshot, plans
         grid, inverter, car = (home.device_of(kind) for kind in _ROLES)
         self._grid, self._inverter, self._car = (one.id if one else None for one in (grid, inverter, car))
+        self.guard = Guard(home, snapshot, clock, events)
         self._battery_lease = self._first(leases, ControlKind.BATTERY_INTERVAL)
         self._ev_lease = self._first(leases, ControlKind.EV_CURRENT)
         facts = home.settings.site.battery
@@ -95,16 +99,22 @@ class Controller:
         measured = self._measure()
         plan = self._plans.current(int(at_s * 1000)) if self.time_trusted() else None
         outcome = step(self._house, self._state, measured, plan, at_s, self._clock.monotonic())
-        self._state, self.mode, self.reason = outcome.state, outcome.mode, outcome.reason
+        self.guard.watch()
+        self._state, self.mode, self.reason = outcome.state, outcome.mode, outcome.reason + self.guard.note
         if self._battery_lease is not None:
-            self._battery_lease.want(battery_order(outcome.commands.battery, self._widest, self._battery_lease))
+            order = battery_order(outcome.commands.battery, self._widest, self._battery_lease)
+            self._want(self._battery_lease, order)
         if self._ev_lease is not None:
             limit_a = outcome.commands.ev_a
-            self._ev_lease.want(ev_order(self._ev_cap_a if limit_a is None else limit_a))
+            self._want(self._ev_lease, ev_order(limit_a))
         watchful = self._is_watchful(measured)
         for poller in self._urgent:
             poller.wanted_fresh = watchful
         return outcome
+
+    def _want(self, lease: Lease, order: Variables | None) -> None:
+        """Pass an order on, unless control of the device was withdrawn: then it belongs in its own mode."""
+        lease.want(order if self.guard.may_order(lease.device.id) else None)
 
     def _measure(self) -> Measurements:
         now_s, value = self._clock.monotonic(), self._snapshot.value

@@ -153,6 +153,8 @@ class Bus:
         try:
             self._probing = not station.answering
             await self._keep_gap(station)
+            if self._probing and self._turns.earliest_s == ORDER_S:
+                timeout_s = min(timeout_s, _PATIENCE_S)
             if self._connection is None or not self._connection.connected:
                 raise ConnectionAbortedError("the connection is gone")
             try:

@@ -80,8 +80,8 @@ class ControlSpec(Data, frozen=True, kw_only=True):
     Without ``order`` the device can be told the cases named here and nothing else."""
     refresh: list[Write] = []
     """Class T: what is written again to keep the order alive; it must also restore it. Empty: the order itself."""
-    safe: list[Write]
-    """Back to the device's own mode."""
+    safe: list[Write] = []
+    """Back to the device's own mode; a control without it is refused."""
     settle_s: Annotated[float, Meta(ge=0, le=30)] = 0.0
     """How long the device takes until a write can be read back [s]."""
     write_spacing_s: Annotated[float, Meta(ge=0, le=86_400)] = 0.0

@@ -11,7 +11,7 @@ from hearth_agent.devices.bus import LATER_S, ORDER_S, Bus, manners_of
 from hearth_agent.devices.codec import EncodeError, text
 from hearth_agent.devices.discovery import read_common, walk_chain
 from hearth_agent.devices.endpoint import Endpoint, tcp
-from hearth_agent.devices.errors import DeviceError, DeviceLayoutError, DeviceRefusedError, DeviceUnsentError
+from hearth_agent.devices.errors import DeviceError, DeviceLayoutError, DeviceRefusedError
 from hearth_agent.devices.identity import check_identity
 from hearth_agent.devices.layout import Chain, lay_out
 from hearth_agent.devices.link import ModbusLink
@@ -25,8 +25,6 @@ from hearth_core.clock import Clock
 from hearth_core.messages import DeviceInfo
 
 logger = logging.getLogger(__name__)
-# a shared connection that somebody else lost is worth a second try at once
-_TRIES = 2
 T = TypeVar("T")
 
 
@@ -116,30 +114,23 @@ class Device:
             poll: ``control`` for the few points that limits need; else all, slower groups when they are due.
             deadline_s: When the values are needed (`time.monotonic`); decides whose turn it is on a shared wire.
         """
-        for _ in range(_TRIES):
+        for last in (False, True):
             try:
-                if not await self.ensure_open():
+                if not await self.ensure_open() or self._reader is None:
                     return None
-                values = await self._read(poll, deadline_s)
-            except DeviceUnsentError as error:
-                trouble = str(error)
+                if poll is Poll.CONTROL:
+                    values = await self._reader.control(deadline_s)
+                else:
+                    values = await self._reader.poll(self._clock.monotonic(), deadline_s)
+                    self._link.trust()
             except DeviceError as error:
-                trouble = str(error)
-                break
+                if last or not self._link.is_worth_another_try(error, well=self.reachable is True):
+                    self._lost(str(error))
+                    return None
             else:
                 self._tell_back()
-                return Measured(self._clock.monotonic(), values)
-        self._lost(trouble)
-        return None
-
-    async def _read(self, poll: Poll, deadline_s: float) -> dict[str, float]:
-        if self._reader is None:
-            raise DeviceUnsentError(self.id, "was closed")
-        if poll is Poll.CONTROL:
-            return await self._reader.control(deadline_s)
-        values = await self._reader.poll(self._clock.monotonic(), deadline_s)
-        self._link.trust()
-        return values
+                break
+        return Measured(self._clock.monotonic(), values)
 
     async def ensure_open(self) -> bool:
         """Connect if need be; False while the device is left alone.
@@ -232,7 +223,7 @@ class Device:
         """
         encoded = await self._talk(self._encode(writes, {}, again=False))
         if all(one.verify and one.mask == ALL_BITS for one in encoded):
-            return join(encoded, one_value=self.profile.one_value_per_request)
+            return join(encoded, alone=self.profile.one_value_per_request)
         return encoded
 
     async def _talk(self, work: Coroutine[Any, Any, T]) -> T:
@@ -255,8 +246,8 @@ class Device:
         self, writes: Sequence[Write], variables: Variables, *, again: bool, settle_s: float
     ) -> Applied:
         encoded = await self._encode(writes, variables, again=again)
-        for one in join(encoded, one_value=self.profile.one_value_per_request):
-            await self._link.write(one.address, one.registers, fc=one.fc)
+        for one in join(encoded, alone=self.profile.one_value_per_request):
+            await self._link.write(one.fc, one.address, one.registers)
         await asyncio.sleep(settle_s)
         compared = to_verify(encoded)
         image = await self._image([one.read_back for one in compared])
@@ -289,9 +280,8 @@ class Device:
     async def _image(self, spans: Sequence[Span]) -> dict[tuple[int, int], int]:
         """Read registers with few requests; (function code, address) -> register."""
         image: dict[tuple[int, int], int] = {}
-        one_value = self.profile.one_value_per_request
-        limits = (self.profile.max_registers, self.profile.max_gap)
-        for span in sorted(set(spans)) if one_value else pack(spans, *limits):
+        alone = self.profile.one_value_per_request
+        for span in pack(spans, self.profile.max_registers, self.profile.max_gap, alone=alone):
             registers = await self._link.read(span.fc, span.address, span.end - span.address, ORDER_S)
             addresses = range(span.address, span.end)
             image.update({(span.fc, address): word for address, word in zip(addresses, registers, strict=True)})

@@ -58,6 +58,19 @@ class ModbusLink:
         """Say that the unit does all it should."""
         self._station.back_off.reset()
 
+    def is_worth_another_try(self, error: DeviceError, *, well: bool) -> bool:
+        """Tell whether a device may be well although asking it failed.
+
+        Args:
+            error: How it failed.
+            well: Whether the device has answered all it was asked before.
+
+        Returns:
+            True when somebody else lost the shared connection, or a serial line may have lost a frame.
+        """
+        lost_frame = isinstance(error, DeviceTimeoutError) and not self.bus.endpoint.numbered
+        return isinstance(error, DeviceUnsentError) or (lost_frame and well)
+
     async def open(self) -> None:
         """Connect, or use the connection others behind the same endpoint have.
 
@@ -93,8 +106,8 @@ class ModbusLink:
         question = questions.read(fc, address, count)
         return question.values(await self._ask(question, deadline_s))
 
-    async def write(self, address: int, values: Sequence[int], *, fc: int = questions.WRITE_REGISTERS) -> None:
-        """Write registers (16 together, 6 one by one) or coils (5, one by one); an order never waits behind polls.
+    async def write(self, fc: int, address: int, values: Sequence[int]) -> None:
+        """Write registers (16 together, 6 one by one) or coils (5, one by one); they never wait behind polls.
 
         Raises:
             DeviceTimeoutError: No answer in time; the registers may have been written or not.

@@ -23,13 +23,14 @@ class _Best(NamedTuple):
     """The first span of the last request."""
 
 
-def pack(spans: Iterable[Span], max_registers: int, max_gap: int) -> list[Span]:
+def pack(spans: Iterable[Span], max_registers: int, max_gap: int, *, alone: bool = False) -> list[Span]:
     """Merge spans into the fewest requests; of several ways, the one that reads the fewest registers.
 
     Args:
         spans: What has to be read, in any order, overlapping or not.
         max_registers: The longest request the device answers.
         max_gap: How many unwanted registers may lie between two wanted ones.
+        alone: The device answers only requests for exactly one span.
 
     Returns:
         Requests in order of function code and address; a span is never split over two.
@@ -46,7 +47,7 @@ def pack(spans: Iterable[Span], max_registers: int, max_gap: int) -> list[Span]:
         if span.end - span.address > max_registers:
             msg = f"{span.end - span.address} registers from {span.address} do not fit one request of {max_registers}"
             raise ValueError(msg)
-    return _fewest(wanted, max_registers, max_gap)
+    return wanted if alone else _fewest(wanted, max_registers, max_gap)
 
 
 def _fewest(wanted: list[Span], max_registers: int, max_gap: int) -> list[Span]:

@@ -29,7 +29,7 @@ class Reader:
 
         def plan(*groups: Poll) -> ReadPlan:
             chosen = [point for point in points if point.poll in groups]
-            return ReadPlan(chosen, profile.max_registers, profile.max_gap, one_value=profile.one_value_per_request)
+            return ReadPlan(chosen, profile.max_registers, profile.max_gap, alone=profile.one_value_per_request)
 
         self._plans = {
             Poll.CONTROL: plan(Poll.CONTROL),

@@ -45,22 +45,16 @@ class ReadPlan:
     """Requests and decoders for a set of points of one device."""
 
     def __init__(
-        self, points: Iterable[LaidOutPoint], max_registers: int, max_gap: int, *, one_value: bool = False
+        self, points: Iterable[LaidOutPoint], max_registers: int, max_gap: int, *, alone: bool = False
     ) -> None:
         """Pack the points' registers into requests.
-
-        Args:
-            points: What has to be read.
-            max_registers: The longest request the device answers.
-            max_gap: How many unwanted registers may lie between two wanted ones.
-            one_value: The device answers only requests for exactly one of its values.
 
         Raises:
             ValueError: A point and its scale factor lie too far apart for one request.
         """
         points = list(points)
         spans = [Span(p.fc, *registers_of(p)) for point in points for p in point.places]
-        self.requests = sorted(set(spans)) if one_value else pack(spans, max_registers, max_gap)
+        self.requests = pack(spans, max_registers, max_gap, alone=alone)
         self._points = [(point, [(p, self._request_of(p)) for p in point.places]) for point in points]
 
     def _request_of(self, one: Place) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+import math
 
 
 class Turns:
@@ -14,6 +15,11 @@ class Turns:
         self._taken = False
         self._waiting: list[tuple[float, int, asyncio.Future[None]]] = []
         self._order = itertools.count()
+
+    @property
+    def earliest_s(self) -> float:
+        """The earliest deadline among those who wait; infinite when nobody does."""
+        return self._waiting[0][0] if self._waiting else math.inf
 
     async def take(self, deadline_s: float) -> None:
         """Wait for the turn; whoever gets it must call `release`."""

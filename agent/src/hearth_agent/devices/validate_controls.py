@@ -10,8 +10,19 @@ from hearth_agent.devices.profile import Access, PointSpec, Profile, Protocol
 from hearth_agent.devices.registers import REGISTERS, RegisterType, Source
 from hearth_agent.devices.sunspec_models import UnknownModelError, definition
 from hearth_core.errors import ConfigError
+from hearth_core.points import DeviceKind
 
 _COIL, _ONE_REGISTER = 5, 6
+_STORES = {DeviceKind.BATTERY, DeviceKind.HYBRID_INVERTER}
+_HEATERS = {DeviceKind.HEAT_PUMP, DeviceKind.WATER_HEATER, DeviceKind.APPLIANCE}
+_HAS: dict[ControlKind, set[DeviceKind]] = {
+    ControlKind.BATTERY_INTERVAL: _STORES,
+    ControlKind.EV_CURRENT: {DeviceKind.EV_CHARGER},
+    ControlKind.EV_PHASES: {DeviceKind.EV_CHARGER},
+    ControlKind.HEAT_MODE: _HEATERS,
+    ControlKind.HEAT_POWER: _HEATERS,
+    ControlKind.PV_LIMIT: {DeviceKind.PV, DeviceKind.HYBRID_INVERTER},
+}
 Found = Iterator[tuple[str, ConfigError | Source]]
 """Problems with their field, and the sources a control depends on: the caller knows how to check those."""
 
@@ -19,13 +30,16 @@ Found = Iterator[tuple[str, ConfigError | Source]]
 def control_problems(profile: Profile, kind: ControlKind, control: ControlSpec, source: str) -> Found:
     """Yield everything that is wrong with a control."""
     field = f"controls.{kind}"
+    if profile.kind not in _HAS[kind]:
+        remedy = f"A {profile.kind} has none; it belongs to {', '.join(sorted(_HAS[kind]))}."
+        yield field, ConfigError(source, field, str(kind), remedy)
     for part, value, remedy in _spec_problems(kind, control):
         yield field, ConfigError(source, f"{field}.{part}", value, remedy)
     lists = {"order": control.order, "refresh": control.refresh, "safe": control.safe}
     lists |= {f"cases.{case}": writes for case, writes in control.cases.items()}
     for part, writes in lists.items():
         masked = [write.address for write in writes if write.bits is not None]
-        for address in {one for one in masked if masked.count(one) > 1}:
+        for address in sorted({one for one in masked if one is not None and masked.count(one) > 1}):
             remedy = "Two writes with bits of one register undo each other: join them in one."
             yield field, ConfigError(source, f"{field}.{part}", address, remedy)
         for index, write in enumerate(writes):
@@ -43,7 +57,7 @@ def _spec_problems(kind: ControlKind, control: ControlSpec) -> Iterator[tuple[st
         yield "safe", [], "Say what puts the device back into its own mode."
     if not control.order and not control.cases:
         yield "order", [], "Say which registers make an order: order, or cases."
-    for case in control.cases.keys() - CASES.get(kind, frozenset()):
+    for case in sorted(control.cases.keys() - CASES.get(kind, frozenset())):
         known = ", ".join(sorted(CASES.get(kind, frozenset()))) or "no cases, only order"
         yield "cases", str(case), f"A {kind} has {known}."
     empty = [str(case) for case, writes in control.cases.items() if not writes]

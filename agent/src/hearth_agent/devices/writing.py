@@ -161,12 +161,12 @@ def to_verify(encoded: Sequence[Encoded]) -> list[Encoded]:
     return [one for one in last.values() if one.verify]
 
 
-def join(encoded: Sequence[Encoded], *, one_value: bool = False) -> list[Encoded]:
+def join(encoded: Sequence[Encoded], *, alone: bool = False) -> list[Encoded]:
     """Join writes with function 16 that follow each other without a gap, keeping the order.
 
     Args:
         encoded: One write a register of the profile.
-        one_value: The device accepts exactly one of its values a request.
+        alone: The device accepts exactly one of its values a request.
 
     Example:
         >>> joined = join([Encoded(16, 15, [60]), Encoded(16, 12, [100]), Encoded(16, 13, [200])])
@@ -177,7 +177,7 @@ def join(encoded: Sequence[Encoded], *, one_value: bool = False) -> list[Encoded
     for one in encoded:
         last = joined[-1] if joined else None
         follows = last is not None and last.address + len(last.registers) == one.address
-        if last is not None and follows and not one_value and last.fc == one.fc == WRITE_MANY:
+        if last is not None and follows and not alone and last.fc == one.fc == WRITE_MANY:
             last.registers.extend(one.registers)
         else:
             joined.append(one._replace(registers=list(one.registers)))

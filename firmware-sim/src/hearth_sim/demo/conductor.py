@@ -127,10 +127,18 @@ class Home:
         if self._broker is None:
             raise HearthError("start the home first")
         key = self.hub_command("key").strip()
-        path = self.folder.write_agent_file(self.settings, self._broker.url, key, self._base_port)
-        self.parts["agent"] = self.children.start(
-            "agent", [command("hearth-agent"), "supervise", "--config", str(path)]
-        )
+        address = (self._broker.url, key, self._base_port)
+        path = self.folder.write_agent_file(self.settings, *address, self._profile_hashes())
+        arguments = [command("hearth-agent"), "supervise", "--config", str(path)]
+        self.parts["agent"] = self.children.start("agent", arguments)
+
+    def _profile_hashes(self) -> dict[str, str]:
+        """Ask the agent what binds a proof to each profile."""
+        names = [profile for _, profile, _ in DEVICES]
+        done = self.children.run("agent", [command("hearth-agent"), "profile", "hash", *names], 60)
+        if done.returncode:
+            raise HearthError(f"hearth-agent profile hash: {done.stderr.decode()[-2000:]}")
+        return dict(line.split() for line in done.stdout.decode().splitlines())
 
     def hub_command(self, *arguments: str, accept: tuple[int, ...] = (0,)) -> str:
         """Run a hub command against this home's hub and return what it printed.

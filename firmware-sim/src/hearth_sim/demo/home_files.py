@@ -76,7 +76,9 @@ class HomeFolder:
         fresh.write_text(json.dumps(asdict(progress)))
         os.replace(fresh, self.path / "progress.json")  # noqa: PTH105  atomic, and says so
 
-    def write_agent_file(self, settings: DemoSettings, mqtt_url: str, public_key: str, base_port: int) -> Path:
+    def write_agent_file(
+        self, settings: DemoSettings, mqtt_url: str, public_key: str, base_port: int, profile_hashes: dict[str, str]
+    ) -> Path:
         """Write the agent's YAML, as an installer would, and return its path."""
         path = self.path / "agent.yaml"
         content = {
@@ -96,9 +98,23 @@ class HomeFolder:
                     "unit": 1,
                     "controlled": controlled,
                     "keeps_orders_ok": controlled,
+                    "proof": _proof(profile, profile_hashes[profile], f"{HOST}:{base_port + offset} unit 1"),
                 }
                 for offset, (device, profile, controlled) in enumerate(DEVICES)
             ],
         }
         path.write_text(yaml.safe_dump(content, sort_keys=False))
         return path
+
+
+def _proof(profile: str, profile_sha256: str, endpoint: str) -> dict[str, object]:
+    """Return the proof of a device that was built to measure rightly: nothing was tested, and it says so."""
+    return {
+        "date": "2016-01-01T00:00:00Z",
+        "by": "the demo",
+        "method": "simulated house",
+        "profile": profile,
+        "profile_sha256": profile_sha256,
+        "endpoint": endpoint,
+        "site_phases": demo_site().limits.phases,
+    }
