@@ -15,7 +15,9 @@ from pathlib import Path
 
 from tests.faults.harm import longest_pause_s, skip, until_more
 from tests.faults.home import Home
+from tests.faults.processes import FaultsError, wait_until
 from tests.faults.scenario import Outcome, Size, scenario
+from tests.faults.steered import steered_home
 from tests.faults.world import World
 
 from hearth_agent.spool.table import RecordTable
@@ -93,7 +95,7 @@ class FakeClock:
     "F-15",
     "agent's clock jumps +2 h, -3 d, to 1970, back across a slot edge; days that begin and end summer time",
     "0/0, nothing dropped (what the hub refuses is in its dead letters); readings in the order of their records;"
-    " devices go on being read through every jump",
+    " devices go on being read through every jump; no plan is followed until the time is trusted (full run)",
 )
 def clock_jumps(world: World, size: Size) -> Outcome:
     outcome = Outcome()
@@ -120,7 +122,27 @@ def clock_jumps(world: World, size: Size) -> Outcome:
         for name, (home, _) in homes.items():
             _demand_pace(home, back_s, f"{name} and back", outcome)
         _conclude(world, {name: home for name, (home, _) in homes.items()}, outcome)
+    if not size.short:
+        _demand_fallback(world, preload, outcome)
     return outcome
+
+
+def _demand_fallback(world: World, preload: Path, outcome: Outcome) -> None:
+    """Jump within the plan and out of it: the inverter is its own master until the clock has come back."""
+    folder = world.folder / "f15-steered"
+    folder.mkdir()
+    clock = FakeClock(preload, folder / "wall", 0.0)
+    with steered_home(folder, world.background, clock.environment) as steered:
+        try:
+            wait_until(steered.forced, 120.0, "the inverter follows the plan")
+            for name in ("+2 h", "to 1970"):
+                clock.set(_JUMPS[name][1]())
+                took_s = wait_until(steered.in_own_mode, 15.0, f"{name}: the plan is left")
+                outcome.figures[f"{name}: plan left after"] = f"{took_s:.1f} s"
+                clock.set(0.0)
+                wait_until(steered.forced, 120.0, f"{name} and back: the plan is followed again")
+        except FaultsError as error:
+            outcome.demand(holds=False, text=str(error))
 
 
 @contextlib.contextmanager

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import tempfile
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import pytest
 
-from hearth_agent.control.leases import Lease, LeaseState, battery_order, ev_order
+from hearth_agent.control.books import Books
+from hearth_agent.control.leases import Lease, LeaseState
 from hearth_agent.control.orders import Interval
+from hearth_agent.control.wording import battery_order, ev_order
 from hearth_agent.devices.catalogue import shipped_profile
 from hearth_agent.devices.device import Device
 from hearth_agent.devices.profile import ControlKind
@@ -45,13 +49,23 @@ async def leased(running: RunningHouse, name: str, clock: ManualClock, events: E
         "charger": ("go-e", ControlKind.EV_CURRENT),
     }[name]
     device = Device(name, shipped_profile(profile), running.host, running.ports[name], 1, clock, events)
-    lease = Lease(device, device.profile.controls[kind], clock, events)
-    task = asyncio.create_task(lease.run())
-    try:
-        yield lease
-    finally:
-        await end(task)
-        device.close()
+    with tempfile.TemporaryDirectory() as folder:
+        lease = Lease(device, kind, device.profile.controls[kind], Books(Path(folder), clock), clock, events)
+        task = asyncio.create_task(lease.run())
+        try:
+            yield lease
+        finally:
+            await end(task)
+            device.close()
+
+
+class Idle:
+    """What is known of a device in its own mode."""
+
+    order = None
+
+    def since_write_s(self) -> float:
+        return 0.0
 
 
 async def end(task: asyncio.Task[None]) -> None:
@@ -178,7 +192,7 @@ async def test_a_silent_device_does_not_block_whoever_wants_something(
         loop = asyncio.get_running_loop()
         started = loop.time()
         for _ in range(100):
-            lease.want({"charge_w": 3_000.0, "discharge_w": -3_000.0, "grid_charge": 1.0})
+            lease.want(battery_order(Interval(-3_000.0, -3_000.0), WIDEST, lease))
         assert loop.time() - started < 0.5
 
 
@@ -248,3 +262,62 @@ async def test_a_device_that_was_restarted_is_told_again(
         lease.want(ev_order(8.0))
         await until(lambda: lease.changes > changes)
         assert running.house.charger.limit_a == 8.0
+
+
+@contextlib.asynccontextmanager
+async def dribbling(clock: ManualClock, events: EventLog) -> AsyncIterator[Device]:
+    """A device that accepts and then sends one byte a second, for ever."""
+
+    over, handlers = asyncio.Event(), set[asyncio.Task[None] | None]()
+
+    async def dribble(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        handlers.add(asyncio.current_task())
+        with contextlib.suppress(ConnectionError):
+            while not (over.is_set() or writer.is_closing()):
+                writer.write(b"\0")
+                await writer.drain()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(over.wait(), 1.0)
+        writer.close()
+
+    server = await asyncio.start_server(dribble, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    device = Device("slow", shipped_profile("sunspec-hybrid"), "127.0.0.1", port, 1, clock, events)
+    try:
+        yield device
+    finally:
+        device.close()
+        over.set()
+        await asyncio.gather(*filter(None, handlers))
+        server.close()
+        await server.wait_closed()
+
+
+async def test_devices_that_hang_delay_no_order_of_another(
+    running: RunningHouse, clock: ManualClock, events: EventLog, tmp_path: Path
+) -> None:
+    running.faults["inverter"].answer = Answer.SILENT
+    slow_orders = battery_order(Interval(0.0, 0.0), WIDEST, Idle())
+    async with (
+        leased(running, "charger", clock, events) as charger,
+        leased(running, "inverter", clock, events) as silent,
+        dribbling(clock, events) as device,
+    ):
+        kind = ControlKind.BATTERY_INTERVAL
+        dribble = Lease(device, kind, device.profile.controls[kind], Books(tmp_path, clock), clock, events)
+        task = asyncio.create_task(dribble.run())
+        loop = asyncio.get_running_loop()
+        slowest_s = 0.0
+        for current_a in (8, 9, 10, 11, 12, 13) * 2:
+            clock.now_s += 5
+            started_s = loop.time()
+            silent.want(slow_orders)
+            dribble.want(slow_orders)
+            order = ev_order(current_a)
+            charger.want(order)
+            await until(lambda wanted=order: charger.order == wanted)  # type: ignore[misc]
+            slowest_s = max(slowest_s, loop.time() - started_s)
+            await asyncio.sleep(0.2)
+        await end(task)
+        assert silent.state is dribble.state is LeaseState.UNKNOWN
+        assert slowest_s < 1.0

@@ -56,7 +56,12 @@ def write_config(folder: Path, running: RunningHouse, broker_port: int = 9, *, c
         devices:
           - {{id: grid, profile: eastron-sdm630, host: 127.0.0.1, port: {ports["grid"]}}}
           - {{id: inverter, profile: sunspec-hybrid, host: 127.0.0.1, port: {ports["inverter"]}, controlled: {flag}}}
-          - {{id: charger, profile: go-e, host: 127.0.0.1, port: {ports["charger"]}, controlled: {flag}}}
+          - id: charger
+            profile: go-e
+            host: 127.0.0.1
+            port: {ports["charger"]}
+            controlled: {flag}
+            keeps_orders_ok: {flag}
           - {{id: heat-pump, profile: nibe-s-series, host: 127.0.0.1, port: {ports["heat-pump"]}}}
         """)
     )

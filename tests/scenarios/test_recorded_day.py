@@ -46,8 +46,10 @@ def test_the_measured_energy_is_the_true_one(day: dict[str, Any]) -> None:
 
 def test_no_limit_was_broken_and_the_registers_were_spared(day: dict[str, Any]) -> None:
     assert day["limits_broken"] == []
-    assert 0 < day["register_writes_per_device_day"]["inverter"] <= 200
-    assert day["register_writes_per_device_day"]["heat-pump"] == 0
+    writes = day["register_writes_per_device_day"]
+    assert 0 < writes["inverter"] <= 50
+    assert 0 < writes["charger"] <= 50
+    assert writes["heat-pump"] == writes["grid"] == 0
 
 
 def test_a_plan_came_back_every_quarter_of_an_hour(day: dict[str, Any]) -> None:

@@ -10,8 +10,14 @@ import uuid
 from collections.abc import Awaitable, Callable
 
 from hearth_agent import __version__
+from hearth_agent.control.books import Books
+from hearth_agent.control.heartbeat import beat, pipe_to_supervisor
+from hearth_agent.control.leases import Lease, LeaseState
+from hearth_agent.control.leasing import make_leases
 from hearth_agent.control.loop import FRESH_S, Controller
 from hearth_agent.control.orders import GridCaps
+from hearth_agent.control.reassert import reassert
+from hearth_agent.control.timetrust import TimeWatch
 from hearth_agent.devices.bus import Bus
 from hearth_agent.devices.device import Device
 from hearth_agent.devices.poller import Poller
@@ -36,7 +42,9 @@ from hearth_core.points import DeviceKind
 logger = logging.getLogger(__name__)
 
 # real time
-_RELEASE_S = 2.0
+_RELEASE_S = 3.0
+_RELEASE_AGAIN_S = 0.2
+_REASSERT_S = 3.0
 _RESTART_S = 1.0
 _ASK_AGAIN_S = 0.1
 _DAY_S = 86_400
@@ -76,8 +84,11 @@ class Agent:
         kinds = {id_: home.profiles[id_].kind for id_ in self.devices}
         self.overrides = OverrideStore(home.data_dir, settings.agent, kinds, key, clock, self.events)
         self.grid_limits = GridLimits(home.data_dir, settings.agent, settings.grid_limits, key, clock, self.events)
-        self.controller = Controller(home, self.devices, self.pollers, self.snapshot, self.plans, clock, self.events)
+        self._books = Books(home.data_dir, clock)
+        leases = make_leases(home, self.devices, self._books, clock, self.events)
+        self.controller = Controller(home, leases, self.pollers, self.snapshot, self.plans, clock, self.events)
         self.controller.grid, self.controller.overrides = self._look_at_grid_limits, self.overrides.current
+        self.controller.time_trusted = TimeWatch(clock, self.events)
         self._outbox = Outbox()
         models = ModelStore(home.data_dir / "models", settings.agent, key, self.events)
         self.forecasts = ForecastService(
@@ -223,8 +234,12 @@ class Agent:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Live until ``stop`` is set, then leave every device in its own mode and say goodbye."""
+        await self._reassert()
         control = [self._start("control", self.controller.run)]
-        control += [self._start(f"lease {lease.device.id}", lease.run) for lease in self.controller.leases]
+        control += [self._start(f"lease {lease.key}", lease.run) for lease in self.controller.leases]
+        pipe = pipe_to_supervisor()
+        if pipe is not None:
+            control.append(self._start("heartbeat", lambda: beat(pipe, self.controller, self._clock)))
         pollers = [self._start(f"device {id_}", poller.run) for id_, poller in self.pollers.items()]
         flush = self._start("spool", self._flush)
         forecast = self._start("forecast", self.forecasts.run)
@@ -240,18 +255,26 @@ class Agent:
             for device in self.devices.values():
                 device.close()
 
+    async def _reassert(self) -> None:
+        """Before anything else: what a run before has ordered and not undone is its own master again."""
+        if not self._books.orders.entries:
+            return
+        for text in await asyncio.to_thread(reassert, self._books.orders, _REASSERT_S):
+            self.events.warning("still_ordered", f"{text}; it is told again as soon as it answers")
+
     async def _release(self) -> None:
-        """Put every controlled device back into its own mode."""
-        for lease in self.controller.leases:
-            if lease.state != "own":
-                logger.info("%s goes back into its own mode", lease.device.id)
-        try:
-            async with asyncio.timeout(_RELEASE_S):
-                obeyed = await asyncio.gather(*(lease.release() for lease in self.controller.leases))
-        except TimeoutError:
-            obeyed = [False]
-        if not all(obeyed):
-            logger.error("not every device could be put back into its own mode; timed orders end by themselves")
+        """Put every controlled device back into its own mode, each for itself."""
+        ordered = [lease for lease in self.controller.leases if lease.state is not LeaseState.OWN]
+        for lease in ordered:
+            logger.info("%s goes back into its own mode", lease.key)
+        tasks = [asyncio.create_task(_give_back(lease)) for lease in ordered]
+        if not tasks:
+            return
+        _, hanging = await asyncio.wait(tasks, timeout=_RELEASE_S)
+        await _end([*hanging])
+        for lease in ordered:
+            if lease.state is not LeaseState.OWN:
+                logger.error("%s does not answer: its supervisor, or the next start, puts it back", lease.key)
 
     async def _say_goodbye(self) -> None:
         await self.spool.flush()
@@ -270,6 +293,12 @@ class Agent:
                 logger.exception("%s failed", name)
                 self.events.error("part_failed", f"{name}: {type(error).__name__}: {error}")
             await asyncio.sleep(_RESTART_S)
+
+
+async def _give_back(lease: Lease) -> None:
+    """Put a device back into its own mode, however often it must be told."""
+    while not await lease.release():  # noqa: ASYNC110  each try asks the device
+        await asyncio.sleep(_RELEASE_AGAIN_S)
 
 
 async def _end(tasks: list[asyncio.Task[None]]) -> None:

@@ -77,6 +77,23 @@ def run(config: Config, verbose: Annotated[bool, typer.Option("--verbose", "-v",
 
 
 @app.command()
+def supervise(
+    config: Config, verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False
+) -> None:
+    """Run the agent under a small process that makes every device safe when the agent dies or stands still.
+
+    That process starts the agent anew, passes SIGTERM on, and is what a service manager should run.
+
+    Example: hearth-agent supervise --config /etc/hearth/agent.yaml
+    """
+    home = load_home(config)
+    _prepare_folder(home, config)
+    # becoming another program leaves all of this one's memory behind
+    arguments = ["-m", "hearth_agent.control.supervisor", "--config", str(config), "--data-dir", str(home.data_dir)]
+    os.execv(sys.executable, [sys.executable, *arguments, *(["--verbose"] if verbose else [])])  # noqa: S606
+
+
+@app.command()
 def check(config: Config) -> None:
     """Check a home's file and every profile it names, without touching a device.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Protocol
 
@@ -12,11 +13,12 @@ from hearth_agent.commissioning.battery_ramp import Ramp, power_of_test, ramp_ba
 from hearth_agent.commissioning.charger_ramp import has_car, levels_a, ramp_charger
 from hearth_agent.commissioning.contradictions import Roles, check_balance
 from hearth_agent.commissioning.findings import Finding, Result
-from hearth_agent.commissioning.orders import DisobedientError, moved
+from hearth_agent.commissioning.orders import DisobedientError, Mover, moved
 from hearth_agent.commissioning.plausibility import check_device
 from hearth_agent.commissioning.questions import Asker
 from hearth_agent.commissioning.sampling import EVERY_S, Sampler
 from hearth_agent.commissioning.site_file import DeviceChange, write_proofs
+from hearth_agent.control.books import Books
 from hearth_agent.control.withdrawal import bounds_of
 from hearth_agent.devices.device import Device
 from hearth_agent.devices.profile import ControlKind, SafetyClass
@@ -70,6 +72,7 @@ class Course:
     ) -> None:
         self._home, self._devices, self._asker, self._screen = home, devices, asker, screen
         self._options, self._clock, self._events = options, clock, events
+        self._books = Books(home.data_dir, clock)
         self._sampler = Sampler(devices, clock)
         grid = home.device_of(DeviceKind.GRID_METER)
         store = home.device_of(DeviceKind.HYBRID_INVERTER) or home.device_of(DeviceKind.BATTERY)
@@ -142,7 +145,9 @@ class Course:
         power_w, why = power_of_test(self._home, flows, power_w)
         if not power_w:
             return _not_tried(device, why, "repeat it when there is room")
-        async with moved(self._devices[device], ControlKind.BATTERY_INTERVAL, self._clock, self._events) as mover:
+        async with moved(
+            self._devices[device], ControlKind.BATTERY_INTERVAL, self._books, self._clock, self._events
+        ) as mover:
             return await ramp_battery(
                 self._home, device, self._roles.grid, mover, self._sampler, power_w, self._screen.say
             )
@@ -158,9 +163,14 @@ class Course:
         question = f"{device}: the car will charge with {what}, 40 s each, at least twice, and then as before. May it?"
         if not self._asker.ask(device, "ramp", question):
             return _not_tried(device, "nobody said yes to the test", "run it again and say yes")
-        async with moved(self._devices[device], ControlKind.EV_CURRENT, self._clock, self._events) as mover:
+        async with moved(
+            self._devices[device], ControlKind.EV_CURRENT, self._books, self._clock, self._events
+        ) as mover:
             fed = self._fed_phases()
             return await ramp_charger(self._home, device, mover, self._sampler, (low_a, high_a), fed, self._screen.say)
+
+    def _moved(self, device: str, kind: ControlKind) -> AbstractAsyncContextManager[Mover]:
+        return moved(self._devices[device], kind, self._books, self._clock, self._events)
 
     def _fed_phases(self) -> tuple[int, ...]:
         """Return the phases on which the battery answers while the car steps; all when that was not found."""

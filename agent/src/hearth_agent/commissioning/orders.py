@@ -6,8 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from hearth_agent.control.leases import Lease, LeaseState, Variables, battery_order, ev_order
+from hearth_agent.control.books import Books
+from hearth_agent.control.leases import Lease, LeaseState
 from hearth_agent.control.orders import Interval
+from hearth_agent.control.wording import Variables, battery_order, ev_order
 from hearth_agent.devices.device import Device
 from hearth_agent.devices.profile import ControlKind
 from hearth_agent.events import EventLog
@@ -65,13 +67,15 @@ class Mover:
 
 
 @asynccontextmanager
-async def moved(device: Device, kind: ControlKind, clock: Clock, events: EventLog) -> AsyncIterator[Mover]:
+async def moved(
+    device: Device, kind: ControlKind, books: Books, clock: Clock, events: EventLog
+) -> AsyncIterator[Mover]:
     """Hold a device's control while the block lasts; it is in its own mode before and after, whatever happens.
 
     Raises:
         StuckError: It does not confirm its own mode at the end.
     """
-    lease = Lease(device, device.profile.controls[kind], clock, events)
+    lease = Lease(device, kind, device.profile.controls[kind], books, clock, events, keeps_orders_ok=True)
     task = asyncio.create_task(lease.run())
     try:
         yield Mover(lease)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Mapping
 
 from hearth_agent.control.guards import own_mode, phase_currents
-from hearth_agent.control.leases import Lease, Variables, battery_order, ev_order
+from hearth_agent.control.leases import Lease
 from hearth_agent.control.orders import GridCaps, House, Interval, Measurements, Outcome, State
 from hearth_agent.control.step import step
 from hearth_agent.control.withdrawal import Guard
-from hearth_agent.devices.device import Device
+from hearth_agent.control.wording import Variables, battery_order, ev_order
 from hearth_agent.devices.poller import Poller
 from hearth_agent.devices.profile import ControlKind
 from hearth_agent.devices.snapshot import Snapshot
@@ -37,7 +38,7 @@ class Controller:
     def __init__(
         self,
         home: Home,
-        devices: Mapping[str, Device],
+        leases: Mapping[tuple[str, ControlKind], Lease],
         pollers: Mapping[str, Poller],
         snapshot: Snapshot,
         plans: PlanStore,
@@ -48,8 +49,8 @@ class Controller:
         grid, inverter, car = (home.device_of(kind) for kind in _ROLES)
         self._grid, self._inverter, self._car = (one.id if one else None for one in (grid, inverter, car))
         self.guard = Guard(home, snapshot, clock, events)
-        self._battery_lease = self._lease(home, devices, ControlKind.BATTERY_INTERVAL, clock, events)
-        self._ev_lease = self._lease(home, devices, ControlKind.EV_CURRENT, clock, events)
+        self._battery_lease = self._first(leases, ControlKind.BATTERY_INTERVAL)
+        self._ev_lease = self._first(leases, ControlKind.EV_CURRENT)
         facts = home.settings.site.battery
         battery = Battery.from_facts(facts) if facts else None
         self._widest = own_mode(battery) if battery else Interval(0.0, 0.0)
@@ -63,6 +64,10 @@ class Controller:
         )
         self._urgent = [pollers[id_] for id_ in (self._grid, self._inverter, self._car) if id_]
         self._state = State()
+        self.stepped_s, self.due_s = time.monotonic(), clock.monotonic()
+        """When the last step ended [real s], and when the next is to begin [s of the home's clock]."""
+        self.time_trusted: Callable[[], bool] = lambda: True
+        """Asked each step whether the wall clock is right."""
         self.lag_s = 0.0
         self.mode = Mode.SELF_CONSUMPTION
         self.reason = "starting"
@@ -72,31 +77,25 @@ class Controller:
         """Asked each step for the owner's own wishes."""
 
     @staticmethod
-    def _lease(
-        home: Home, devices: Mapping[str, Device], kind: ControlKind, clock: Clock, events: EventLog
-    ) -> Lease | None:
-        """Return a lease on the first controlled device that offers this control; watched ones have none."""
-        for device in home.settings.devices:
-            control = home.profiles[device.id].controls.get(kind)
-            if control is not None and home.controlled(device.id):
-                return Lease(devices[device.id], control, clock, events)
-        return None
+    def _first(leases: Mapping[tuple[str, ControlKind], Lease], kind: ControlKind) -> Lease | None:
+        return next((lease for (_, other), lease in leases.items() if other is kind), None)
 
     @property
     def leases(self) -> list[Lease]:
-        """The leases whose tasks have to run."""
+        """The leases it uses."""
         return [lease for lease in (self._battery_lease, self._ev_lease) if lease is not None]
 
     async def run(self) -> None:
         """Step once a control period, for ever."""
-        next_s = self._clock.monotonic()
+        self.due_s = self._clock.monotonic()
         while True:
-            await self._clock.sleep(next_s - self._clock.monotonic())
-            late_s = max(0.0, self._clock.monotonic() - next_s)
+            await self._clock.sleep(self.due_s - self._clock.monotonic())
+            late_s = max(0.0, self._clock.monotonic() - self.due_s)
             self.lag_s = _LAG_MEMORY * self.lag_s + (1 - _LAG_MEMORY) * late_s
             self.tick()
             # a step that came late is not made up for
-            next_s = max(next_s + self._control_s, self._clock.monotonic())
+            self.due_s = max(self.due_s + self._control_s, self._clock.monotonic())
+            self.stepped_s = time.monotonic()
 
     def tick(self) -> Outcome:
         """Do one step."""
@@ -104,7 +103,7 @@ class Controller:
         measured = self._measure()
         self.grid()
         self.overrides()
-        plan = self._plans.current(int(at_s * 1000))
+        plan = self._plans.current(int(at_s * 1000)) if self.time_trusted() else None
         outcome = step(self._house, self._state, measured, plan, at_s, self._clock.monotonic())
         self.guard.watch()
         self._state, self.mode, self.reason = outcome.state, outcome.mode, outcome.reason + self.guard.note
@@ -113,7 +112,7 @@ class Controller:
             self._want(self._battery_lease, order)
         if self._ev_lease is not None:
             limit_a = outcome.commands.ev_a
-            self._want(self._ev_lease, ev_order(self._ev_cap_a if limit_a is None else limit_a))
+            self._want(self._ev_lease, ev_order(limit_a))
         watchful = self._is_watchful(measured)
         for poller in self._urgent:
             poller.wanted_fresh = watchful

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from hearth_agent.devices.bus import LATER_S, ORDER_S, Bus, manners_of
 from hearth_agent.devices.codec import EncodeError, text
 from hearth_agent.devices.discovery import read_common, walk_chain
-from hearth_agent.devices.endpoint import tcp
+from hearth_agent.devices.endpoint import Endpoint, tcp
 from hearth_agent.devices.errors import DeviceError, DeviceLayoutError, DeviceRefusedError
 from hearth_agent.devices.identity import check_identity
 from hearth_agent.devices.layout import Chain, lay_out
@@ -18,12 +19,22 @@ from hearth_agent.devices.packing import Span, pack
 from hearth_agent.devices.profile import Poll, Profile, Protocol, Write
 from hearth_agent.devices.reading import Reader
 from hearth_agent.devices.snapshot import Measured
-from hearth_agent.devices.writing import Encoded, Variables, join, prepare, to_verify
+from hearth_agent.devices.writing import ALL_BITS, Encoded, Variables, join, prepare, to_verify
 from hearth_agent.events import EventLog
 from hearth_core.clock import Clock
 from hearth_core.messages import DeviceInfo
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class Applied(NamedTuple):
+    """What a device reads back after it was told something."""
+
+    obeyed: bool
+    """Every register that can be read back holds what was written."""
+    timed: bool = True
+    """False: the register with the time after which the order ends did not keep it."""
 
 
 class Device:
@@ -54,6 +65,7 @@ class Device:
             bus: The wire it shares with other devices, instead of one of its own to host and port.
         """
         self.id, self.profile = id_, profile
+        self.unit = unit
         self.identity: dict[str, str] = {}
         self._clock, self._events = clock, events
         self._link = ModbusLink(id_, bus or Bus(tcp(host, port)), unit, manners_of(profile))
@@ -64,6 +76,11 @@ class Device:
         self.reachable: bool | None = None
         self.connections = 0
         """How often it was connected; a device that restarted may have forgotten what it was told."""
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """The wire it is reached over."""
+        return self._link.bus.endpoint
 
     @property
     def connected(self) -> bool:
@@ -171,23 +188,49 @@ class Device:
         self._link.close()
         self._reader, self._encoded = None, {}
 
-    async def apply(self, writes: Sequence[Write], variables: Variables, *, again: bool = False) -> bool:
+    async def apply(
+        self, writes: Sequence[Write], variables: Variables, *, again: bool = False, settle_s: float = 0.0
+    ) -> Applied:
         """Write an order register by register (neighbours together), then read it back.
 
         Args:
             writes: The profile's registers, in their order.
             variables: The numbers the profile's names stand for.
             again: The order only keeps an earlier one alive: the same registers are written as then.
+            settle_s: How long the device takes until the order can be read back [s].
 
         Returns:
-            True when every register reads back as written.
+            What was read back.
 
         Raises:
             DeviceError: The device cannot be reached, refuses, or lacks a register of the order.
         """
+        return await self._talk(self._write_and_compare(writes, variables, again=again, settle_s=settle_s))
+
+    async def has(self, writes: Sequence[Write], variables: Variables) -> bool:
+        """Tell whether every register of an order holds already what it says; nothing is written.
+
+        Raises:
+            DeviceError: As `apply`.
+        """
+        return await self._talk(self._compare(writes, variables))
+
+    async def spell(self, writes: Sequence[Write]) -> list[Encoded]:
+        """Return an order of constants in plain registers of this device; nothing is written.
+
+        Raises:
+            DeviceError: As `apply`.
+        """
+        encoded = await self._talk(self._encode(writes, {}, again=False))
+        if all(one.verify and one.mask == ALL_BITS for one in encoded):
+            return join(encoded, alone=self.profile.one_value_per_request)
+        return encoded
+
+    async def _talk(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do something with the connected device."""
         try:
             if await self.ensure_open():
-                return await self._write_and_compare(await self._encode(writes, variables, again=again))
+                return await work
         except EncodeError as error:
             raise DeviceError(self.id, f"cannot be told this: {error}") from error
         except DeviceRefusedError:
@@ -195,11 +238,31 @@ class Device:
         except DeviceError as error:
             self._lost(str(error))
             raise
+        finally:
+            work.close()  # it may never have begun
         raise DeviceError(self.id, "is left alone for a while after an outage")
 
-    async def _write_and_compare(self, encoded: Sequence[Encoded]) -> bool:
+    async def _write_and_compare(
+        self, writes: Sequence[Write], variables: Variables, *, again: bool, settle_s: float
+    ) -> Applied:
+        encoded = await self._encode(writes, variables, again=again)
         for one in join(encoded, alone=self.profile.one_value_per_request):
             await self._link.write(one.fc, one.address, one.registers)
+        await asyncio.sleep(settle_s)
+        compared = to_verify(encoded)
+        image = await self._image([one.read_back for one in compared])
+        # a device that takes an order but not the time after which it should forget it
+        for_ever = [
+            one
+            for write, one in zip(writes, encoded, strict=True)
+            if write.value == "lease_s" and one in compared and one.is_empty_in(image)
+        ]
+        return Applied(all(one.stands_in(image) for one in compared if one not in for_ever), timed=not for_ever)
+
+    async def _compare(self, writes: Sequence[Write], variables: Variables) -> bool:
+        encoded = await self._encode(writes, variables, again=False)
+        if not all(one.verify for one in encoded):
+            return False
         compared = to_verify(encoded)
         image = await self._image([one.read_back for one in compared])
         return all(one.stands_in(image) for one in compared)
@@ -207,7 +270,7 @@ class Device:
     async def _encode(self, writes: Sequence[Write], variables: Variables, *, again: bool) -> list[Encoded]:
         prepared = [prepare(self.id, self.profile, write, variables, self._chain) for write in writes]
         keys = [(one.where.fc, one.where.address, one.value) for one in prepared]
-        if again and all(key in self._encoded for key in keys):
+        if again and all(key in self._encoded for key in keys) and not any(write.bits for write in writes):
             return [self._encoded[key] for key in keys]
         image = await self._image([span for one in prepared for span in one.needed])
         encoded = [one.encode(image) for one in prepared]

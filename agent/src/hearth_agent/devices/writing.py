@@ -18,7 +18,7 @@ Variables = Mapping[str, float]
 Image = Mapping[tuple[int, int], int]
 """(function code that reads it, address) -> register."""
 WRITE_COIL, WRITE_ONE, WRITE_MANY = 5, 6, 16
-_ALL_BITS = 0xFFFF
+ALL_BITS = 0xFFFF
 
 
 class Encoded(NamedTuple):
@@ -30,13 +30,19 @@ class Encoded(NamedTuple):
     registers: list[int]
     verify: bool = True
     """Whether they are read back."""
-    mask: int = _ALL_BITS
+    mask: int = ALL_BITS
     """The bits of the registers that are the order's."""
 
     @property
     def read_back(self) -> Span:
         """What to read to see whether the device has taken it."""
         return Span(1 if self.fc == WRITE_COIL else 3, self.address, self.address + len(self.registers))
+
+    def is_empty_in(self, image: Image) -> bool:
+        """Tell whether what was read back is 0 or "not available"."""
+        fc, first, end = self.read_back
+        found = {image.get((fc, address)) for address in range(first, end)}
+        return found in ({0}, {0xFFFF})
 
     def stands_in(self, image: Image) -> bool:
         """Tell whether what was read back is what was written."""

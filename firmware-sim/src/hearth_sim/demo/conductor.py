@@ -133,7 +133,8 @@ class Home:
         key = self.hub_command("key").strip()
         address = (self._broker.url, key, self._base_port)
         path = self.folder.write_agent_file(self.settings, *address, self._profile_hashes())
-        self.parts["agent"] = self.children.start("agent", [command("hearth-agent"), "run", "--config", str(path)])
+        arguments = [command("hearth-agent"), "supervise", "--config", str(path)]
+        self.parts["agent"] = self.children.start("agent", arguments)
 
     def _profile_hashes(self) -> dict[str, str]:
         """Ask the agent what binds a proof to each profile."""
@@ -169,9 +170,9 @@ class Home:
         self.folder.save(self.progress)
 
     def kill(self, part: str) -> None:
-        """End a part as a power cut would (kill -9)."""
+        """End a part and what it has started as a power cut would (kill -9)."""
         child = self.parts.pop(part)
-        child.process.kill()
+        child.kill()
         self.children.finish(child)
 
     def stop_agent(self) -> None:

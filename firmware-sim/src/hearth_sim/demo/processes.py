@@ -42,6 +42,15 @@ class Child:
         if code is not None:
             raise ChildDiedError(self.name, code, self.log)
 
+    def kill(self) -> None:
+        """Kill the part, stopped first so that it cannot react, and its children (which only Linux tells)."""
+        pid = self.process.pid
+        os.kill(pid, signal.SIGSTOP)
+        listed = Path(f"/proc/{pid}/task/{pid}/children")
+        children = [int(child) for child in listed.read_text().split()] if listed.exists() else []
+        for one in (*children, pid):
+            os.kill(one, signal.SIGKILL)
+
     def stop(self) -> int:
         """End the part and return its exit code."""
         if self.process.poll() is None:
