@@ -417,6 +417,7 @@ def test_orders_a_device_keeps_need_the_owners_word(tmp_path: Path) -> None:
     lines = [
         "agent: anna",
         "data_dir: data",
+        "control_s: 30",
         f"site: {site}, tariff: {{}}}}",
         "devices:",
         "  - {id: grid, profile: eastron-sdm630, host: g}",
@@ -429,6 +430,7 @@ def test_orders_a_device_keeps_need_the_owners_word(tmp_path: Path) -> None:
         devices = {id_: Device(id_, home.profiles[id_], "h", 502, 1, clock, events) for id_ in ("grid", "car")}
         leases = make_leases(home, devices, Books(tmp_path, clock), clock, events)
         assert list(leases) == ([("car", kind) for kind in home.profiles["car"].controls] if word else [])
+        assert all(lease.silence_s == 90.0 for lease in leases.values())  # three steps
         path.write_text(path.read_text().replace("keeps_orders_ok: true", "keeps_orders_ok: false"))
 
 

@@ -29,7 +29,7 @@ from hearth_core.clock import Clock
 logger = logging.getLogger(__name__)
 
 SILENCE_S = 10.0
-"""A controller that has wanted nothing for so long is dead [real seconds]."""
+"""A controller that steps every few seconds and has wanted nothing for so long is dead [real seconds]."""
 _FIRST_RETRY_S = 2.0
 _LONGEST_RETRY_S = 60.0
 
@@ -72,7 +72,7 @@ class Lease:
         self.device, self.kind, self._control = device, kind, control
         self._permits = Permits(device, kind, control, books, events, keeps_orders_ok=keeps_orders_ok)
         self._books, self._clock, self._events = books, clock, events
-        self._silence_s = silence_s
+        self.silence_s = silence_s
         self._wanted: Variables | None = None
         self._heard_s = time.monotonic()
         self._silent = False
@@ -151,7 +151,7 @@ class Lease:
         """Write whenever something is due; the safe state comes first."""
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._silence_s / 4):
+                async with asyncio.timeout(self.silence_s / 4):
                     await self._due.wait()
             self._due.clear()
             self._listen()
@@ -161,12 +161,12 @@ class Lease:
 
     def _listen(self) -> None:
         """Take a controller that has been silent for too long for dead: the device goes back into its own mode."""
-        if time.monotonic() - self._heard_s <= self._silence_s:
+        if time.monotonic() - self._heard_s <= self.silence_s:
             return
         self._wanted = None
         if not self._silent:
             self._silent = True
-            self._events.error("controller_silent", f"{self.key}: no order for {self._silence_s:g} s", self.device.id)
+            self._events.error("controller_silent", f"{self.key}: no order for {self.silence_s:g} s", self.device.id)
 
     async def _write(self) -> None:
         if self.state is LeaseState.UNKNOWN and not await self._tell(self._calm()):

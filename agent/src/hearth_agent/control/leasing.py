@@ -7,13 +7,14 @@ from collections.abc import Mapping
 import msgspec
 
 from hearth_agent.control.books import Books
-from hearth_agent.control.leases import Lease
+from hearth_agent.control.leases import SILENCE_S, Lease
 from hearth_agent.devices.controls import ControlKind, ControlSpec, Write
 from hearth_agent.devices.device import Device
 from hearth_agent.events import EventLog
 from hearth_agent.settings import Home
 from hearth_core.clock import Clock
 
+_MISSED_STEPS = 3
 _ONE_OF_A_KIND = (ControlKind.BATTERY_INTERVAL, ControlKind.PV_LIMIT)
 
 
@@ -39,6 +40,7 @@ def make_leases(
                 clock,
                 events,
                 keeps_orders_ok=settings.keeps_orders_ok,
+                silence_s=max(SILENCE_S, _MISSED_STEPS * home.settings.control_s),
             )
     return leases
 
