@@ -3,9 +3,9 @@
     make hub-away ARGS="--days 3 --json out.json"
 
 Each home lives ``--before`` days with its hub first. Then one hub is stopped, database and all; broker, house and agent
-live on. When the days are over it is started again and takes in what the agent kept; a day later, when both batteries
-hold about the same again, it reckons the bill of all the days. One JSON line; exit code 1 when the loss is above
-``--most`` percent.
+live on. When the days are over it is started again and takes in what the agent kept; half a day later, when both
+batteries hold about the same again, it reckons the bill of all the days. One JSON line; exit code 1 when the loss is
+above ``--most`` percent.
 """
 
 from __future__ import annotations
@@ -101,8 +101,8 @@ def main() -> int:
     """Live both homes, print one JSON line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--days", type=float, default=3.0)
-    parser.add_argument("--before", type=float, default=0.25, help="days with the hub first")
-    parser.add_argument("--after", type=float, default=1.0, help="days with the hub again, so that stores are alike")
+    parser.add_argument("--before", type=float, default=0.1, help="days with the hub first")
+    parser.add_argument("--after", type=float, default=0.5, help="days with the hub again, so that stores are alike")
     parser.add_argument("--start", default="2016-04-10T22:00:00Z")
     parser.add_argument("--speed", type=float, default=720.0)
     parser.add_argument("--seed", type=int, default=1)

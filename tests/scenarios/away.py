@@ -1,7 +1,7 @@
 """A home that loses its hub for some days, beside its twin that keeps it: the real planner, store and price memory.
 
 Both live the same recorded load, sun and prices, a quarter-hour at a time, by the policy that a controller follows
-(`decide`). The twin is planned for by the hub's rules each hour. The other follows the last plan of its hub, then those
+(`decide`). The twin is planned for by the hub's rules. The other follows the last plan of its hub, then those
 it makes itself, as `HomePlanner` does in an agent; only the planner's process is left out.
 """
 
@@ -81,18 +81,19 @@ class Bills:
     """How many plans the home made itself."""
 
 
-def live(recording: Recording, here: int, days: int, site: Site, folder: Path) -> Bills:
+def live(recording: Recording, here: int, days: int, site: Site, folder: Path, every: int = HOUR) -> Bills:
     """Live some days from a step on, with the hub, without it, and by the plain rule, and one more day all with it.
 
-    After that day the batteries hold about the same again: what a span leaves in store is worth very different prices.
+    A plan is made each ``every`` steps. After that day the batteries hold about the same again: what a span leaves in
+    store is worth very different prices.
     """
     back = here + days * DAY
-    twin = _Connected(recording, site)
-    alone = _Alone(recording, here, site, folder)
+    twin = _Connected(recording, site, every)
+    alone = _Alone(recording, here, site, folder, every)
     n = (days + 1) * DAY
 
     def until_back(plan_at: PlanAt) -> PlanAt:
-        again = _Connected(recording, site)
+        again = _Connected(recording, site, every)
         return lambda step, soc_percent: (plan_at if step < back else again.plan)(step, soc_percent)
 
     return Bills(
@@ -126,14 +127,14 @@ def _lived(recording: Recording, here: int, n: int, site: Site, plan_at: PlanAt)
 
 
 class _Connected:
-    """Planned for by its hub each hour."""
+    """Planned for by its hub."""
 
-    def __init__(self, recording: Recording, site: Site) -> None:
-        self._recording, self._site = recording, site
+    def __init__(self, recording: Recording, site: Site, every: int) -> None:
+        self._recording, self._site, self._every = recording, site, every
         self._plan: Plan | None = None
 
     def plan(self, step: int, soc_percent: float) -> Plan | None:
-        if step % HOUR == 0 or self._plan is None:
+        if step % self._every == 0 or self._plan is None:
             self._plan = plan_of_the_hub(self._recording, step, self._site, soc_percent)
         return self._plan
 
@@ -141,8 +142,8 @@ class _Connected:
 class _Alone:
     """Got its last plan as its hub fell silent."""
 
-    def __init__(self, recording: Recording, here: int, site: Site, folder: Path) -> None:
-        self._recording = recording
+    def __init__(self, recording: Recording, here: int, site: Site, folder: Path, every: int) -> None:
+        self._recording, self._every = recording, every
         self._clock = ManualClock(recording.start_s + (here - PAST_DAYS * DAY) * STEP_S)
         self._soc_percent = 50.0
         self.made = 0
@@ -180,7 +181,7 @@ class _Alone:
     def plan(self, step: int, soc_percent: float) -> Plan | None:
         self._observe(step)
         self._soc_percent = soc_percent
-        if step % HOUR == 0:
+        if step % self._every == 0:
             asyncio.run(self._planner.look())
         return self._store.current(int(self._clock.now_s * 1000))
 
