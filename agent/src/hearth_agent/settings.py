@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from hearth_agent.devices.catalogue import read_profile, shipped_names, shipped_profile
 from hearth_agent.devices.profile import ControlKind, Profile
+from hearth_agent.facts import HeaterFacts, Line
 from hearth_core.broker import BrokerAddress, parse_broker_url
 from hearth_core.config import parse_yaml
 from hearth_core.errors import ConfigError
@@ -48,6 +49,13 @@ class DeviceSettings(_Section, frozen=True, kw_only=True):
     """False: watched only, never written."""
     max_current_a: Annotated[float, Meta(ge=6, le=80)] | None = None
     """EV chargers: what the wiring allows, when that is less than the profile's limit."""
+    lines: Annotated[tuple[Line, ...], Meta(min_length=1, max_length=3)] = (1, 2, 3)
+    """The phases of the house that its own L1, L2, L3 are wired to: ``[2, 3, 1]`` for a rotated one, ``[1]`` for one
+    on a single phase."""
+    heater: HeaterFacts | None = None
+    """Heat pumps and water heaters: what must not happen to them."""
+    rated_w: Annotated[float, Meta(gt=0, le=1e6)] = 1e6
+    """Inverters whose roof can be turned down: the most it gives [W]."""
 
 
 class AgentSettings(_Section, frozen=True, kw_only=True):
