@@ -55,7 +55,8 @@ def follow(
     asked = _possible(house, state, own, asked, tick_s)
     if asked.allowed == own.allowed or state.order is None:
         return _taken(state, asked, tick_s)
-    if (asked.allowed, asked.mode) == (state.order, state.order_mode) or asked.reason.cause is Cause.OVERRIDE:
+    owners = Cause.OVERRIDE in (asked.reason.cause, state.order_reason.cause)  # his wish begins and ends at once
+    if owners or (asked.allowed, asked.mode) == (state.order, state.order_mode):
         return _taken(state, asked, tick_s)
     if tick_s - state.order_since_s >= SHORTEST_ORDER_S:
         return _taken(state, asked, tick_s)

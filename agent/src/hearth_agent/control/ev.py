@@ -162,14 +162,17 @@ def _raised(
         and tick_s - car.state.changed_s >= RAISE_AFTER_S
         and (car.limit_a > 0 or tick_s - car.state.switched_s >= SHORTEST_S)
     ]
-    if not rising:
-        return {}
-    for car in rising:
-        free.take(car.lines, -allowance_a(car, tick_s))
-    given = share(
-        free, [car.want(capped[car.id].current_a, least_a=max(car.charger.min_a, car.limit_a)) for car in rising]
-    )
-    return {car.id: Limit(given[car.id], capped[car.id].reason) for car in rising if given[car.id] > car.limit_a}
+    while rising:
+        open_ = free.copy()
+        for car in rising:
+            open_.take(car.lines, -allowance_a(car, tick_s))
+        wants = [car.want(capped[car.id].current_a, least_a=max(car.charger.min_a, car.limit_a)) for car in rising]
+        given = share(open_, wants)
+        if all(given[car.id] > car.limit_a for car in rising):
+            return {car.id: Limit(given[car.id], capped[car.id].reason) for car in rising}
+        # who gains nothing keeps what it has, and the others share without that
+        rising = [car for car in rising if given[car.id] > car.limit_a]
+    return {}
 
 
 def _made_room(

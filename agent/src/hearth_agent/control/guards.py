@@ -7,6 +7,7 @@ changed something. When its limit and the interval have nothing in common, the l
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -30,7 +31,7 @@ class Look(NamedTuple):
     battery: Battery
     measured: Measurements
     amps: Currents
-    claims_a: tuple[float, ...]
+    claims_a: Sequence[float]
     """What loads were allowed and do not draw yet, on each line [A]."""
     cars_w: float
     """What all cars draw; one that does not tell draws all it may [W]."""

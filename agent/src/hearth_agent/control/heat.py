@@ -50,6 +50,7 @@ def steer_heaters(
     wishes: Mapping[str, HeatWish],
     protected: Mapping[str, str],
     moved_a: Sequence[float],
+    claims_a: Sequence[float],
     budget_w: float | None,
     tick_s: float,
 ) -> Heated:
@@ -64,13 +65,15 @@ def steer_heaters(
         wishes: By heater.
         protected: Why a heater may not be blocked by a wish now, by heater; others are left out.
         moved_a: What the cars will carry more (or less) than the meter tells, on each line [A].
+        claims_a: What all were allowed lately and do not draw yet, on each line [A].
         budget_w: What the grid operator leaves for heaters; None is no limit [W].
         tick_s: Seconds of a clock that never goes back.
     """
     heated = Heated({}, {}, {})
-    within = room(house, amps)
-    for line, by_a in enumerate(moved_a):
+    within, free = room(house, amps), room(house, amps, spare_a=SPARE_A)
+    for line, (by_a, claim_a) in enumerate(zip(moved_a, claims_a, strict=True)):
         within.take((line,), by_a)
+        free.take((line,), claim_a)
     roomy = state.roomy_since_s is not None and tick_s - state.roomy_since_s >= _ROOMY_S
     for heater in house.heaters:
         now, reading = state.heaters.get(heater.id, _NEW), measured.heaters.get(heater.id, _NO_READING)
@@ -80,12 +83,15 @@ def steer_heaters(
         wish = _in_time(heater, now, wish, tick_s)
         wish = _affordable(heater, wish, budget_w)
         seeing = measured.grid_w is not None
-        wish = _below_fuse(heater, now, wish, within, danger, drawn_w, seeing=seeing, roomy=roomy, must=bool(why))
+        own_a = claim_w(heater, now, reading, tick_s) / PHASE_V / len(heater.lines)
+        free.take(heater.lines, -own_a)
+        off = danger.over and drawn_w > 0 and any(within.amps[line] > within.most_a for line in heater.lines)
+        wish = _below_fuse(
+            heater, now, wish, free, danger, drawn_w, seeing=seeing, roomy=roomy, must=bool(why), off=off
+        )
         changed = _remembered(heater, now, wish.command, tick_s)
-        change_a = (_most_w(heater, changed.command) if changed.raised_s == tick_s else drawn_w) - drawn_w
-        if _rank(wish.command) < _rank(now.command):
-            change_a = min(0.0, _most_w(heater, wish.command) - drawn_w)
-        within.take(heater.lines, change_a / PHASE_V / len(heater.lines))
+        within.take(heater.lines, min(_most_w(heater, wish.command) - drawn_w, 0.0) / PHASE_V / len(heater.lines))
+        free.take(heater.lines, claim_w(heater, changed, reading, tick_s) / PHASE_V / len(heater.lines))
         if budget_w is not None:
             budget_w -= min(drawn_w, _most_w(heater, wish.command))
         heated.commands[heater.id], heated.states[heater.id] = wish.command, changed
@@ -152,21 +158,21 @@ def _below_fuse(
     heater: Heater,
     state: HeaterState,
     wish: HeatWish,
-    within: Room,
+    free: Room,
     danger: Danger,
     drawn_w: float,
     *,
     seeing: bool,
     roomy: bool,
     must: bool,
+    off: bool,
 ) -> HeatWish:
     """Hold back what the phases cannot carry; blind, only as long as nobody freezes."""
-    off: HeatCommand = 0.0 if heater.has_power else HeatMode.BLOCKED
+    nothing: HeatCommand = 0.0 if heater.has_power else HeatMode.BLOCKED
     if danger.blind and not must:
-        return HeatWish(off, Reason(Cause.METER, "held back: the grid meter is missing"), forced=True)
-    over = any(within.amps[line] > within.most_a for line in heater.lines)
-    if danger.over and over and (drawn_w > 0 or _rank(state.command) == 0):
-        return HeatWish(off, Reason(Cause.FUSE, "gives way: a phase is above the main fuse"), forced=True)
+        return HeatWish(nothing, Reason(Cause.METER, "held back: the grid meter is missing"), forced=True)
+    if off:
+        return HeatWish(nothing, Reason(Cause.FUSE, "gives way: a phase is above the main fuse"), forced=True)
     if _rank(wish.command) <= _rank(state.command):
         return wish
     if danger.blind:  # back to its own mode and no further
@@ -175,7 +181,7 @@ def _below_fuse(
         return HeatWish(state.command, Reason(Cause.METER, "waits for the grid meter"))
     more_a = (_most_w(heater, wish.command) - drawn_w) / PHASE_V / len(heater.lines)
     calm = roomy or _rank(state.command) > 0
-    if calm and (more_a <= 0 or within.fits(heater.lines, more_a + SPARE_A)):
+    if calm and (more_a <= 0 or free.fits(heater.lines, more_a)):
         return wish
     return HeatWish(state.command, Reason(Cause.FUSE, "waits for room below the main fuse"))
 

@@ -108,6 +108,10 @@ class Room:
         self.most_a, self.spread_a, self.budget_w = most_a, spread_a, budget_w
         self._skew = list(amps if skew_a is None else skew_a)
 
+    def copy(self) -> Room:
+        """Return the same room, to be divided on trial."""
+        return Room(self.amps, self.most_a, skew_a=self._skew, spread_a=self.spread_a, budget_w=self.budget_w)
+
     def fits(self, lines: Sequence[int], by_a: float) -> bool:
         """Tell whether so much more on each of these lines breaks nothing that is not broken already."""
         if any(self.amps[line] + by_a > self.most_a for line in lines):

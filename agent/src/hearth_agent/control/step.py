@@ -80,6 +80,8 @@ def step(
     wishes, state = in_force(overrides or {}, state, at_s, tick_s, time_trusted=time_trusted)
     amps = currents(house, measured)
     danger, state = watch(house, state, measured, amps, tick_s)
+    if not state.seen:  # nothing but own modes before the home was looked at once
+        plan, wishes = None, {}
     before = tally(house, state, measured, tick_s)
     budget_w = import_budget_w(grid, measured, before.steered_w)
 
@@ -89,7 +91,8 @@ def step(
     moved_a, promised_a = car_currents(house, state, cars.states, measured, tick_s)
     hot = {one.id: heat_wish(one, plan, wishes.get(one.id), at_s, fallback) for one in house.heaters}
     spared = protected(house, at_s, time_trusted=time_trusted)
-    heat = steer_heaters(house, state, measured, amps, danger, hot, spared, moved_a, budget_w, tick_s)
+    claims_a = [one + more for one, more in zip(before.claims_a, promised_a, strict=True)]
+    heat = steer_heaters(house, state, measured, amps, danger, hot, spared, moved_a, claims_a, budget_w, tick_s)
     state = msgspec.structs.replace(state, cars=cars.states, heaters=heat.states)
 
     export_w = export_limit_w(house, grid)
@@ -100,9 +103,9 @@ def step(
     allowed, mode = None, Mode.SELF_CONSUMPTION
     if house.battery is not None:
         after = tally(house, state, measured, tick_s)
-        claims_a = tuple(one + more for one, more in zip(after.claims_a, promised_a, strict=True))
+        claims_a = [one + more for one, more in zip(after.claims_a, promised_a, strict=True)]
         rest_w = None if budget_w is None else budget_w - before.cars_w - before.heaters_w - sum(promised_a) * PHASE_V
-        look = Look(house, house.battery, measured, amps, claims_a, before.cars_w, export_w, rest_w)
+        look = Look(house, house.battery, measured, amps, claims_a, before.all_cars_w, export_w, rest_w)
         own = _BATTERY_NO_PLAN if time_trusted else _BATTERY_NO_TIME
         override = wishes.get(house.battery_id)
         state = follow(house, house.battery, state, measured, plan, override, at_s, tick_s, own)

@@ -17,6 +17,9 @@ class Tally(NamedTuple):
     """Powers of one moment [W]."""
 
     cars_w: float
+    """What the steered cars draw."""
+    all_cars_w: float
+    """The same with those that are only watched."""
     heaters_w: float
     charging_w: float
     """What the battery takes."""
@@ -25,7 +28,7 @@ class Tally(NamedTuple):
 
     @property
     def steered_w(self) -> float:
-        """All devices together."""
+        """All steered devices together."""
         return self.cars_w + self.heaters_w + self.charging_w
 
 
@@ -39,8 +42,9 @@ def tally(house: House, state: State, measured: Measurements, tick_s: float) -> 
         heaters_w += draw_w(heater, kept, reading)
         for line in heater.lines:
             claims_a[line] += claim_w(heater, kept, reading, tick_s) / PHASE_V / len(heater.lines)
-    cars_w = sum(car_w(one, state, measured) for one in house.chargers)
-    return Tally(cars_w, heaters_w, max(0.0, -(measured.battery_w or 0.0)), tuple(claims_a))
+    cars_w = {one: car_w(one, state, measured) for one in house.chargers}
+    steered_w = sum(power_w for one, power_w in cars_w.items() if one.controlled)
+    return Tally(steered_w, sum(cars_w.values()), heaters_w, max(0.0, -(measured.battery_w or 0.0)), tuple(claims_a))
 
 
 def car_w(charger: Charger, state: State, measured: Measurements) -> float:
