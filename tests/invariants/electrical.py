@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 
+from tests.invariants.moment import MARGIN, VOLT, BreachError, Moment, Past, lines_of, most_w, rank
+
 from hearth_agent.control.battery import case_of
 from hearth_agent.control.guards import own_mode
 from hearth_agent.devices.profile import Case
 from hearth_core.messages import HeatMode
-from tests.invariants.moment import MARGIN, VOLT, BreachError, Moment, Past, lines_of, most_w, rank
 
 _TOLERANCE_A = 0.01
 _CLAIM_S = 60.0
@@ -152,6 +153,8 @@ def i3_imbalance(now: Moment, past: Past) -> bool:
         after = [one + by_a for one, by_a in zip(high, cars_a, strict=True)]
         if max(after) - min(after) > max(limit_a, spread_a, _spread_before(high, more, cars_a)) + _TOLERANCE_A:
             raise BreachError("I-3", f"phases {max(after) - min(after):.1f} A apart after a raise")
+    if past.apart_s is None:
+        past.unlevel_s = None
     if past.apart_s is None or now.tick_s - past.apart_s < 10.0:
         return bool(fresh) and raised_cars
     without, after = list(high), list(high)

@@ -1,13 +1,14 @@
-"""Invariants that protect devices and their owner: chargers, heaters, daily budgets, switches (I-6, I-7, I-15, I-21)."""
+"""Invariants that protect devices and their owner: chargers, heaters, budgets, switches (I-6, I-7, I-15, I-21)."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
+from tests.invariants.moment import VOLT, BreachError, Moment, Past, rank
+
 from hearth_agent.control.house import Heater
 from hearth_agent.control.orders import Cause
 from hearth_agent.devices.profile import Case
-from tests.invariants.moment import VOLT, BreachError, Moment, Past, rank
 
 _DAY_S = 86_400.0
 SWITCHES_PER_DAY = 200

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import msgspec
+from tests.invariants.moment import BreachError, Moment, Past
 
 from hearth_agent.control.guards import own_mode
 from hearth_agent.control.orders import Cause, Interval, Outcome, State
 from hearth_core.messages import Mode, Plan
 from hearth_models.planning.policy import interval
-from tests.invariants.moment import BreachError, Moment, Past
 
 SETTLE_S = 130.0
 

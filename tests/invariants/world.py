@@ -8,9 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from random import Random
 
-from hearth_agent.control.house import Charger, Heater, House
+from hearth_agent.control.house import ALL_CASES, Charger, Heater, House
 from hearth_agent.control.orders import CarReading, Commands, HeatCommand, HeaterReading, Interval, Measurements
+from hearth_agent.devices.profile import Case
 from hearth_core.messages import HeatMode
+from hearth_core.site import Limits
+from hearth_core.windows import Window
+from hearth_models.battery import Battery
 
 VOLT = 230.0
 _BATTERY_LAG_S, _CAR_LAG_S = 2.0, 3.0
@@ -164,14 +168,24 @@ class World:
         )
 
 
+def generous_house(rng: Random) -> House:
+    """Return a home in which no guard has a reason, whatever a plan asks."""
+    spread_s = rng.choice([0.0, 0.0, 60.0])
+    cars = [
+        Charger(id=f"car-{number}", lines=rng.choice([(0, 1, 2), (2, 0, 1), (1,)]), offset_s=spread_s * rng.random())
+        for number in range(rng.choice([0, 1, 2]))
+    ]
+    return House(
+        limits=Limits(main_fuse_a=80.0, slot_spread_s=spread_s, battery_cycles_per_day=20.0),
+        battery=Battery(40_000, 5_000, 4_000, 10.0, 95.0),
+        battery_offset_s=spread_s * rng.random(),
+        chargers=tuple(cars),
+        heaters=(Heater(id="pump", rated_w=2_000.0, dwell_s=60.0, offset_s=spread_s * rng.random()),),
+    )
+
+
 def random_house(rng: Random) -> House:
     """Return one of many homes: fuses, wirings and devices differ."""
-    from hearth_agent.control.house import ALL_CASES
-    from hearth_agent.devices.profile import Case
-    from hearth_core.site import Limits
-    from hearth_core.windows import Window
-    from hearth_models.battery import Battery
-
     phases = 3 if rng.random() < 0.85 else 1
     whole = tuple(range(phases))
     rotations = [(0, 1, 2), (1, 2, 0), (2, 0, 1)] if phases == 3 else [(0,)]
@@ -212,7 +226,7 @@ def random_house(rng: Random) -> House:
             rated_w=rng.choice([2_000.0, 5_000.0]),
             lines=whole,
             dwell_s=rng.choice([60.0, 600.0]),
-            longest_block_s=rng.choice([600.0, 7_200.0]),
+            longest_block_s=rng.choice([3_600.0, 7_200.0]),
             starts_per_hour=rng.choice([2, 3, 6]),
             floor_c=rng.choice([None, 42.0]),
             legionella=rng.choice([(), (), (Window(hours=("02:00-05:00",)),)]),

@@ -133,9 +133,9 @@ def _free(house: House, amps: Currents, cars: Sequence[Car], claims_a: Sequence[
     """Return what the phases have free beyond all that was allowed lately."""
     free = room(house, amps, spare_a=SPARE_A)
     for line, claim_a in enumerate(claims_a):
-        free.take((line,), claim_a)
+        free.claim((line,), claim_a)
     for car in cars:
-        free.take(car.lines, allowance_a(car, tick_s) - car.counted_a)
+        free.claim(car.lines, allowance_a(car, tick_s) - car.counted_a)
     return free
 
 
@@ -144,9 +144,8 @@ def _shed(house: House, amps: Currents, cars: Sequence[Car], now: Mapping[str, L
     active = [car for car in cars if car.active]
     given = share(without(room(house, amps), active), [car.want(now[car.id].current_a) for car in active])
     reason = Reason(Cause.FUSE, "gives way: a phase is above the main fuse, or the phases are too far apart")
-    return {
-        car.id: Limit(given[car.id], reason, forced=True) for car in active if given[car.id] < now[car.id].current_a
-    }
+    # forced even where another layer lowers it as far: that one might have to wait for the shortest time
+    return {car.id: Limit(given[car.id], reason, forced=True) for car in active if given[car.id] < car.limit_a}
 
 
 def _raised(
@@ -165,7 +164,8 @@ def _raised(
     while rising:
         open_ = free.copy()
         for car in rising:
-            open_.take(car.lines, -allowance_a(car, tick_s))
+            open_.take(car.lines, -car.counted_a)
+            open_.claim(car.lines, car.counted_a - allowance_a(car, tick_s))
         wants = [car.want(capped[car.id].current_a, least_a=max(car.charger.min_a, car.limit_a)) for car in rising]
         given = share(open_, wants)
         if all(given[car.id] > car.limit_a for car in rising):
@@ -221,7 +221,7 @@ def _fits_on(
     """Tell whether the car's least current fits on one phase, and on all of its phases."""
     free = without(room(house, amps, spare_a=SPARE_A), [car])
     for line, claim_a in enumerate(claims_a):
-        free.take((line,), claim_a)
+        free.claim((line,), claim_a)
     free.budget_w = budget_w
     lines, min_a = car.charger.lines, car.charger.min_a
     return free.fits(lines[:1], min_a), free.fits(lines, min_a)

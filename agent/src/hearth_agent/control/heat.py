@@ -73,7 +73,7 @@ def steer_heaters(
     within, free = room(house, amps), room(house, amps, spare_a=SPARE_A)
     for line, (by_a, claim_a) in enumerate(zip(moved_a, claims_a, strict=True)):
         within.take((line,), by_a)
-        free.take((line,), claim_a)
+        free.claim((line,), claim_a)
     roomy = state.roomy_since_s is not None and tick_s - state.roomy_since_s >= _ROOMY_S
     for heater in house.heaters:
         now, reading = state.heaters.get(heater.id, _NEW), measured.heaters.get(heater.id, _NO_READING)
@@ -84,14 +84,14 @@ def steer_heaters(
         wish = _affordable(heater, wish, budget_w)
         seeing = measured.grid_w is not None
         own_a = claim_w(heater, now, reading, tick_s) / PHASE_V / len(heater.lines)
-        free.take(heater.lines, -own_a)
+        free.claim(heater.lines, -own_a)
         off = danger.over and drawn_w > 0 and any(within.amps[line] > within.most_a for line in heater.lines)
         wish = _below_fuse(
             heater, now, wish, free, danger, drawn_w, seeing=seeing, roomy=roomy, must=bool(why), off=off
         )
         changed = _remembered(heater, now, wish.command, tick_s)
         within.take(heater.lines, min(_most_w(heater, wish.command) - drawn_w, 0.0) / PHASE_V / len(heater.lines))
-        free.take(heater.lines, claim_w(heater, changed, reading, tick_s) / PHASE_V / len(heater.lines))
+        free.claim(heater.lines, claim_w(heater, changed, reading, tick_s) / PHASE_V / len(heater.lines))
         if budget_w is not None:
             budget_w -= min(drawn_w, _most_w(heater, wish.command))
         heated.commands[heater.id], heated.states[heater.id] = wish.command, changed
@@ -173,10 +173,11 @@ def _below_fuse(
         return HeatWish(nothing, Reason(Cause.METER, "held back: the grid meter is missing"), forced=True)
     if off:
         return HeatWish(nothing, Reason(Cause.FUSE, "gives way: a phase is above the main fuse"), forced=True)
+    if danger.blind:  # back to its own mode and no further
+        unseen = Reason(Cause.METER, "not driven: the grid meter is missing")
+        return wish if _rank(wish.command) <= _rank(None) else HeatWish(None, unseen)
     if _rank(wish.command) <= _rank(state.command):
         return wish
-    if danger.blind:  # back to its own mode and no further
-        return wish if _rank(wish.command) <= _rank(None) else HeatWish(None, wish.reason)
     if not seeing:
         return HeatWish(state.command, Reason(Cause.METER, "waits for the grid meter"))
     more_a = (_most_w(heater, wish.command) - drawn_w) / PHASE_V / len(heater.lines)

@@ -106,11 +106,15 @@ class Room:
     ) -> None:
         self.amps = list(amps)
         self.most_a, self.spread_a, self.budget_w = most_a, spread_a, budget_w
-        self._skew = list(amps if skew_a is None else skew_a)
+        # how far phases are apart: what was allowed may be drawn or not, and the worse of both counts
+        self._low = list(amps if skew_a is None else skew_a)
+        self._high = list(self._low)
 
     def copy(self) -> Room:
         """Return the same room, to be divided on trial."""
-        return Room(self.amps, self.most_a, skew_a=self._skew, spread_a=self.spread_a, budget_w=self.budget_w)
+        twin = Room(self.amps, self.most_a, skew_a=self._low, spread_a=self.spread_a, budget_w=self.budget_w)
+        twin._high = list(self._high)
+        return twin
 
     def fits(self, lines: Sequence[int], by_a: float) -> bool:
         """Tell whether so much more on each of these lines breaks nothing that is not broken already."""
@@ -120,17 +124,24 @@ class Room:
             return False
         if self.spread_a is None:
             return True
-        before_a = max(self._skew) - min(self._skew)
-        after = [one + by_a if line in lines else one for line, one in enumerate(self._skew)]
-        return max(after) - min(after) <= max(self.spread_a, before_a)
+        before_a = max(self._high) - min(self._low)
+        high = [one + by_a if line in lines else one for line, one in enumerate(self._high)]
+        low = [one + by_a if line in lines else one for line, one in enumerate(self._low)]
+        return max(high) - min(low) <= max(self.spread_a, before_a)
 
     def take(self, lines: Sequence[int], by_a: float) -> None:
         """Count so much more (or less) on each of these lines."""
         for line in lines:
-            self.amps[line] += by_a
-            self._skew[line] += by_a
+            self._low[line] += by_a
+        self.claim(lines, by_a)
         if self.budget_w is not None:
             self.budget_w -= by_a * PHASE_V * len(lines)
+
+    def claim(self, lines: Sequence[int], by_a: float) -> None:
+        """Count what was allowed lately on each of these lines, and may be drawn or not."""
+        for line in lines:
+            self.amps[line] += by_a
+            self._high[line] += by_a
 
 
 def room(house: House, amps: Currents, *, spare_a: float = 0.0) -> Room:
