@@ -80,7 +80,7 @@ def steer_cars(
         for one in house.chargers
         if one.controlled
     ]
-    cars = in_turn(cars, tick_s)
+    cars = in_turn([_patient(car, tick_s) for car in cars], tick_s)
     capped = _capped(cars, budget_w, house.limits.phases)
     limits = {car.id: _held(car, capped[car.id]) for car in cars}
     free = _free(house, amps, cars, claims_a, tick_s)
@@ -159,7 +159,6 @@ def _raised(
         if capped[car.id].current_a > car.limit_a
         and (roomy or not car.state.shed)
         and tick_s - car.state.changed_s >= RAISE_AFTER_S
-        and (car.limit_a > 0 or tick_s - car.state.switched_s >= SHORTEST_S)
     ]
     while rising:
         open_ = free.copy()
@@ -196,21 +195,28 @@ def _made_room(
     return {car.id: Limit(fair[car.id], reason) for car in active if fair[car.id] < now[car.id].current_a}
 
 
+def _patient(car: Car, tick_s: float) -> Car:
+    """Cut a wish to what shortest times and daily budget allow, before the room is divided."""
+    if (car.target_a >= car.charger.min_a) == (car.limit_a > 0):
+        return car
+    stays_a = min(car.charger.min_a, car.limit_a)
+    if tick_s - car.state.switched_s < SHORTEST_S:
+        return car._replace(target_a=stays_a, reason=Reason(Cause.DEVICE, "not switched again so soon"))
+    gives_back = car.reason.cause in (Cause.FALLBACK, Cause.CLOCK)
+    if not gives_back and not caps.has(car.state.switches, 1, caps.SWITCHES_PER_DAY, tick_s):
+        return car._replace(target_a=stays_a, reason=Reason(Cause.DEVICE, "was switched too often today"))
+    return car
+
+
 def _in_time(car: Car, limit: Limit, tick_s: float) -> tuple[Limit, CarState]:
-    """Keep the shortest times and the daily budget; only the fuse is above them."""
+    """Keep the shortest time of charging against everything but the fuse."""
     wanted_a, state = limit.current_a, car.state
     if limit.forced and wanted_a < car.limit_a:
         state = msgspec.structs.replace(state, shed=True)
     if (wanted_a > 0) == (car.limit_a > 0):
         return limit, state
-    if not limit.forced:
-        fallback = limit.reason.cause in (Cause.FALLBACK, Cause.CLOCK)
-        if tick_s - state.switched_s < SHORTEST_S:
-            least_a = min(car.charger.min_a, car.limit_a)
-            return Limit(least_a, Reason(Cause.DEVICE, "not switched again so soon")), state
-        if not fallback and not caps.has(state.switches, 1, caps.SWITCHES_PER_DAY, tick_s):
-            least_a = min(car.charger.min_a, car.limit_a)
-            return Limit(least_a, Reason(Cause.DEVICE, "was switched too often today")), state
+    if not limit.forced and tick_s - state.switched_s < SHORTEST_S:
+        return Limit(car.charger.min_a, Reason(Cause.DEVICE, "not switched again so soon")), state
     spent = caps.spent(state.switches, 1, caps.SWITCHES_PER_DAY, tick_s)
     return limit, msgspec.structs.replace(state, switches=spent)
 

@@ -87,7 +87,7 @@ def steer_heaters(
         free.claim(heater.lines, -own_a)
         off = danger.over and drawn_w > 0 and any(within.amps[line] > within.most_a for line in heater.lines)
         wish = _below_fuse(
-            heater, now, wish, free, danger, drawn_w, seeing=seeing, roomy=roomy, must=bool(why), off=off
+            heater, now, wish, free, danger, reading.power_w or 0.0, seeing=seeing, roomy=roomy, must=bool(why), off=off
         )
         changed = _remembered(heater, now, wish.command, tick_s)
         within.take(heater.lines, min(_most_w(heater, wish.command) - drawn_w, 0.0) / PHASE_V / len(heater.lines))
@@ -108,7 +108,7 @@ def claim_w(heater: Heater, state: HeaterState, reading: HeaterReading, tick_s: 
     """Return what a heater was allowed lately and does not draw yet [W]."""
     if tick_s - state.raised_s >= CLAIM_S:
         return 0.0
-    return max(0.0, _most_w(heater, state.command) - draw_w(heater, state, reading))
+    return max(0.0, _most_w(heater, state.command) - (reading.power_w or 0.0))
 
 
 def _needs_heat(heater: Heater, state: HeaterState, reading: HeaterReading, tick_s: float) -> str:
