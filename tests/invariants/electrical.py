@@ -160,8 +160,10 @@ def i3_imbalance(now: Moment, past: Past) -> bool:
     without, after = list(high), list(high)
     for car in now.house.chargers:
         told = now.believed.cars[car.id].line_a if car.id in now.believed.cars else ()
-        drawn_a = now.drawn_a(car)
-        if car.controlled and drawn_a is not None:
+        drawn_a, before = now.drawn_a(car), past.cars[car.id]
+        late = now.tick_s - before.changed_s >= 20.0
+        deaf = drawn_a is not None and late and drawn_a > max(before.limit_a, 1.0) + 2.0
+        if car.controlled and drawn_a is not None and not deaf:
             for line in lines_of(car, past.cars[car.id].phases, told):
                 without[line] -= drawn_a
                 after[line] -= max(drawn_a - now.car_limit_a(car), 0.0)

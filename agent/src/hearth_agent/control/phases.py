@@ -124,7 +124,7 @@ class Room:
             return False
         if self.spread_a is None:
             return True
-        before_a = max(self._high) - min(self._low)
+        before_a = max(self._low) - min(self._low)
         high = [one + by_a if line in lines else one for line, one in enumerate(self._high)]
         low = [one + by_a if line in lines else one for line, one in enumerate(self._low)]
         return max(high) - min(low) <= max(self.spread_a, before_a)
