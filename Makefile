@@ -9,7 +9,7 @@ ARGS ?=
 LOCK = $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" \
 	--no-emit-package hearth-core --no-emit-package hearth-models --no-emit-package hearth-agent --no-emit-package hearth-hub --no-emit-package hearth-sim
 
-.PHONY: help setup demo test check web lock schemas screenshot faults bench-ingest bench-agent bench-plan clean
+.PHONY: help setup demo test check web lock schemas screenshot faults invariants mutants bench-ingest bench-agent bench-plan clean
 help: ## say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -54,6 +54,12 @@ schemas: $(VENV)/.ready ## write the JSON Schema of every message, of planning p
 
 faults: setup ## every fault at full length (39 minutes in two lanes: ARGS="--lanes 2"); writes the table in docs/reliability.md
 	$(BIN)/python tests/faults/run.py --table docs/reliability.md $(ARGS)
+
+invariants: setup ## a million steps of the controller under faults and hostile plans (about 8 minutes); writes the table in docs/safety.md
+	$(BIN)/python tests/invariants/run.py --table docs/safety.md $(ARGS)
+
+mutants: setup ## break the guards in every small way and count what the tests find
+	tests/invariants/mutants $(ARGS)
 
 bench-ingest: setup ## what a hub takes in beside the machine's limits (about 35 minutes); one JSON line
 	@$(BIN)/python tests/bench/bench_ingest.py $(ARGS)

@@ -91,7 +91,7 @@ def i15_daily_budgets(now: Moment, past: Past) -> bool:
     """Mode switches of battery and cars, and forced cycles of the battery, stay within a day's budget."""
     facts, battery = now.house.battery, now.battery
     lately = [one for one in past.mode_switches_s if now.tick_s - one < _DAY_S]
-    if len(lately) > 2 * SWITCHES_PER_DAY + 4:  # each counted change may be followed by a free way back
+    if len(lately) > SWITCHES_PER_DAY + 4:  # a way back to the own mode is never refused, and counts
         raise BreachError("I-15", f"{len(lately)} changes of the battery's mode in a day")
     if facts is None or battery is None:
         return False

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from hearth_agent.control.house import Charger, House
-from hearth_agent.control.orders import CarCommand, GridCaps, HeatCommand, Interval, Measurements, Outcome, Reason
+from hearth_agent.control.orders import GridCaps, HeatCommand, Interval, Measurements, Outcome, Reason
 from hearth_core.messages import HeatMode, Override, Plan
 
 VOLT = 230.0
@@ -43,7 +43,10 @@ class Moment:
         return self.outcome.commands.battery
 
     def cause(self, device: str) -> Reason:
-        return self.outcome.causes[device]
+        reason = self.outcome.causes.get(device)
+        if reason is None:
+            raise BreachError("I-20", f"{device} is commanded without a cause")
+        return reason
 
     def car_limit_a(self, car: Charger) -> float:
         """What a charger allows after this step."""
@@ -161,6 +164,3 @@ def most_w(rated_w: float, command: HeatCommand) -> float:
     if isinstance(command, float):
         return command
     return 0.0 if command is HeatMode.BLOCKED else rated_w
-
-
-__all__ = ["BreachError", "CarCommand", "CarPast", "HeaterPast", "Moment", "Past", "lines_of", "most_w", "rank"]

@@ -24,7 +24,7 @@ def _is_default(now: Moment) -> bool:
 
 def i9_no_plan_means_fallback(now: Moment, past: Past, dt_s: float) -> bool:
     """Without a valid plan nothing follows one; no set-point outlives its slot by more than a cycle."""
-    plan = now.plan if now.time_trusted else None
+    plan = now.plan
     for device, reason in now.outcome.causes.items():
         if reason.cause is not Cause.PLAN:
             continue
