@@ -98,7 +98,7 @@ def i17_first_look(now: Moment, past: Past) -> bool:
     """Before the grid meter was read once, every device keeps its own mode (for a minute, then the fuse is unseen)."""
     if past.seen or now.believed.grid_w is not None or now.tick_s - past.begun_s >= 60.0:
         return False
-    if now.grid.import_w is None and not _is_default(now):
+    if past.capped_s is None and not _is_default(now):  # the grid operator is above that
         raise BreachError("I-17", f"{now.outcome.commands} before anything was measured")
     return True
 
