@@ -28,7 +28,7 @@ def share(room: Room, wants: Sequence[Want]) -> dict[str, float]:
 
     Returns:
         Current of each car [A]: 0, or from ``min_a`` to ``most_a``. First everybody whose turn it is gets the least a
-        car can use, then all grow together.
+        car can use, then whoever has least grows.
     """
     given = dict.fromkeys((want.id for want in wants), 0.0)
     growing: list[Want] = []
@@ -38,11 +38,11 @@ def share(room: Room, wants: Sequence[Want]) -> dict[str, float]:
             given[want.id] = want.min_a
             growing.append(want)
     while growing:
-        for want in tuple(growing):
-            step_a = min(STEP_A, want.most_a - given[want.id])
-            if step_a > 0 and room.fits(want.lines, step_a):
-                room.take(want.lines, step_a)
-                given[want.id] += step_a
-            else:
-                growing.remove(want)
+        want = min(growing, key=lambda one: given[one.id])
+        step_a = min(STEP_A, want.most_a - given[want.id])
+        if step_a > 0 and room.fits(want.lines, step_a):
+            room.take(want.lines, step_a)
+            given[want.id] += step_a
+        else:
+            growing.remove(want)
     return given
