@@ -59,7 +59,7 @@ invariants: setup ## a million steps of the controller under faults and hostile 
 	$(BIN)/python tests/invariants/run.py --table docs/safety.md $(ARGS)
 
 mutants: setup ## break the guards in every small way and count what the tests find
-	tests/invariants/mutants $(ARGS)
+	$(BIN)/python tests/invariants/mutants.py $(ARGS)
 
 bench-ingest: setup ## what a hub takes in beside the machine's limits (about 35 minutes); one JSON line
 	@$(BIN)/python tests/bench/bench_ingest.py $(ARGS)

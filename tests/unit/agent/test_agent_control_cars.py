@@ -130,6 +130,13 @@ def test_a_car_that_does_not_listen_cannot_be_moved() -> None:
     assert car(at(16.0), CarReading()).counted_a == 0.0
 
 
+def test_a_car_that_does_not_listen_is_allowed_no_more() -> None:
+    assert limits_of(steer({"anna": (at(6.0), charging(16.0), 16.0)})) == {"anna": 6.0}
+    # nor does what it draws make room for another
+    cars = {"anna": (at(6.0), charging(16.0), 6.0), "berta": (at(16.0), charging(16.0), 16.0)}
+    assert limits_of(steer(cars, (44.0, 40.0, 40.0), danger=OVER)) == {"anna": 0.0, "berta": 10.0}
+
+
 def test_a_raise_counts_whole_for_a_minute() -> None:
     assert allowance_a(car(at(16.0, raised_s=NOW_S - 59.9), charging(9.0)), NOW_S) == 16.0
     assert allowance_a(car(at(16.0, raised_s=NOW_S - 60.0), charging(9.0)), NOW_S) == 9.0

@@ -142,7 +142,9 @@ def _free(house: House, amps: Currents, cars: Sequence[Car], claims_a: Sequence[
 def _shed(house: House, amps: Currents, cars: Sequence[Car], now: Mapping[str, Limit]) -> dict[str, Limit]:
     """Divide what is left among those that charge; what they draw now counts, because their limits may be higher."""
     active = [car for car in cars if car.active]
-    given = share(without(room(house, amps), active), [car.want(now[car.id].current_a) for car in active])
+    able = [car for car in active if not car.deaf]  # what does not listen is asked to stop, and takes no share
+    given = dict.fromkeys((car.id for car in active), 0.0)
+    given |= share(without(room(house, amps), able), [car.want(now[car.id].current_a) for car in able])
     reason = Reason(Cause.FUSE, "gives way: a phase is above the main fuse, or the phases are too far apart")
     # forced even where another layer lowers it as far: that one might have to wait for the shortest time
     return {car.id: Limit(given[car.id], reason, forced=True) for car in active if given[car.id] < car.limit_a}
@@ -157,6 +159,7 @@ def _raised(
         car
         for car in cars
         if capped[car.id].current_a > car.limit_a
+        and not car.deaf
         and (roomy or not car.state.shed)
         and tick_s - car.state.changed_s >= RAISE_AFTER_S
     ]
