@@ -62,7 +62,7 @@ INVARIANTS = (
     ),
     Invariant("I-20", "same inputs, same outputs, byte by byte; every command has a recorded cause", _LIFE),
     Invariant("I-21", "the battery charges no car, and the grid no battery, unless the owner lets them", _LIFE),
-    Invariant("I-22", "with everything in order the plan is followed", f"{_LIFE}; `test_agent_control_days`"),
+    Invariant("I-22", "with everything in order the plan is followed", f"{_LIFE}; `test_days`"),
 )
 
 
