@@ -409,3 +409,89 @@ def test_where_a_car_fits_decides_about_its_phases() -> None:
     both = steer({"anna": (waits, charging(0.0), 16.0)}, (31.0, 0.0, 31.0), chargers=(SWITCHABLE,))
     assert both.states["anna"].tight_since_s is None
     assert math.isinf(both.states["anna"].phases_s)
+
+
+# --- what is remembered, and what is said
+
+
+def test_what_a_car_is_told_is_what_is_remembered() -> None:
+    steered = steer({"anna": (at(16.0), charging(16.0), 9.0)})
+    assert steered.states["anna"] == at(9.0, changed_s=NOW_S)
+    paused = steer({"anna": (at(16.0), charging(16.0), 0.0)}).states["anna"]
+    assert (paused.limit_a, paused.changed_s, paused.switched_s, paused.raised_s) == (0.0, NOW_S, NOW_S, 0.0)
+    begun = steer({"anna": (at(0.0), charging(0.0), 6.0)}).states["anna"]
+    assert (begun.limit_a, begun.changed_s, begun.switched_s, begun.raised_s) == (6.0, NOW_S, NOW_S, NOW_S)
+    # the charger's own limit, now by name: no change of what it may draw
+    named = steer({"anna": (at(None), charging(16.0), 16.0)}).states["anna"]
+    assert (named.limit_a, named.changed_s, named.raised_s) == (16.0, 0.0, 0.0)
+    freed = steer({"anna": (at(16.0, shed=True), charging(16.0), None)}).states["anna"]
+    assert (freed.limit_a, freed.shed, freed.changed_s) == (None, False, 0.0)
+    same = at(9.0)
+    assert steer({"anna": (same, charging(9.0), 9.0)}).states["anna"] is same
+    back = steer({"anna": (at(9.0, shed=True), charging(9.0), 12.0)})
+    assert back.states["anna"].shed is False
+    still = steer({"anna": (at(9.0, shed=True), charging(9.0), 9.0)})
+    assert still.states["anna"].shed is True
+    held = steer({"anna": (at(9.0), charging(9.0), None)}, (44.0, 0.0, 0.0), danger=OVER).states["anna"]
+    assert (held.limit_a, held.shed) == (0.0, True)
+
+
+def test_a_car_nobody_has_met_is_left_to_itself() -> None:
+    house = House(limits=Limits(main_fuse_a=40.0), chargers=(ANNA,))
+    amps = Currents((0.0,) * 3, (0.0,) * 3, known=True)
+    wishes = {"anna": CarWish(None, OWN)}
+    args = (amps, CALM, wishes, (0.0,) * 3, None, NOW_S)
+    assert steer_cars(house, State(), Measurements(grid_w=0.0), *args) == Steered(
+        {"anna": CarCommand()}, {"anna": CarState()}, {"anna": OWN}
+    )
+
+
+def test_a_car_that_has_enough_stays_out_of_the_sharing() -> None:
+    """Nothing is said of the fuse where the plan asks for exactly what there is."""
+    steered = steer({"anna": (at(9.0), charging(9.0), 9.0)}, (36.0, 0.0, 0.0), danger=OVER)
+    assert steered.causes["anna"] == PLAN
+    cars = {"anna": (at(9.0), charging(9.0), 9.0), "berta": (at(9.0), charging(9.0), 16.0)}
+    risen = steer(cars, (20.0, 18.0, 18.0))
+    assert limits_of(risen) == {"anna": 9.0, "berta": 16.0}
+    assert set(risen.causes.values()) == {PLAN}
+    later = {"anna": (at(16.0, changed_s=NOW_S - 60), charging(16.0), 16.0), "berta": (at(0.0), charging(0.0), 16.0)}
+    assert limits_of(steer(later, (36.0, 20.0, 20.0)))["anna"] == 8.0
+
+
+def test_a_promise_is_not_taken_back_for_less() -> None:
+    """Unknown draw: 9 A are allowed, and only 8 A would fit anew."""
+    steered = steer({"anna": (at(9.0), CarReading(), 16.0)}, (28.0, 0.0, 0.0))
+    assert limits_of(steered) == {"anna": 9.0}
+    assert steered.causes["anna"].cause is Cause.FUSE
+
+
+def test_one_switch_of_the_day_is_left() -> None:
+    last = at(0.0, switches=caps.Bucket(1 / 200.0, NOW_S))
+    assert limits_of(steer({"anna": (last, charging(0.0), 6.0)})) == {"anna": 6.0}
+
+
+def test_what_the_owner_reads_of_a_car() -> None:
+    young = at(16.0, switched_s=NOW_S - 1, changed_s=NOW_S - 1)
+    two = {"anna": (at(16.0), charging(16.0), 16.0), "berta": (at(0.0), charging(0.0), 16.0)}
+    one = {"anna": (at(9.0), charging(9.0), 16.0)}
+    shed = {"anna": (at(9.0, shed=True), charging(9.0), 16.0)}
+    said = {
+        "young": steer({"anna": (young, charging(16.0), 0.0)}),
+        "capped": steer({"anna": (young, charging(16.0), 16.0)}, budget_w=0.0),
+        "over": steer({"anna": (at(9.0), charging(9.0), None)}, (44.0, 0.0, 0.0), danger=OVER),
+        "blind": steer(one, danger=BLIND),
+        "shares": steer(two, (36.0, 20.0, 20.0)),
+        "waits": steer(one, (37.0, 0.0, 0.0)),
+        "slowly": steer(shed, roomy_since_s=None),
+    }
+    assert {name: steered.causes["anna"] for name, steered in said.items()} == {
+        "young": Reason(Cause.DEVICE, "not switched again so soon"),
+        "capped": Reason(Cause.DEVICE, "not switched again so soon"),
+        "over": Reason(Cause.FUSE, "gives way: a phase is above the main fuse, or the phases are too far apart"),
+        "blind": Reason(Cause.METER, "paused: the grid meter is missing, so nobody sees the main fuse"),
+        "shares": Reason(Cause.FUSE, "shares the room below the main fuse with another car"),
+        "waits": Reason(Cause.FUSE, "waits for room below the main fuse"),
+        "slowly": Reason(Cause.FUSE, "comes back slowly after it gave way to the main fuse"),
+    }
+    capped = steer({"anna": (at(16.0), charging(16.0), 16.0)}, budget_w=4_200.0)
+    assert capped.causes["anna"] == Reason(Cause.GRID, "held back: the grid operator leaves 4200 W for cars")

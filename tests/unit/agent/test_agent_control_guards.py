@@ -67,6 +67,8 @@ def test_the_owner_may_keep_the_grid_out_of_the_battery() -> None:
         (None, 1_000.0, 0.0),
         (2_000.0, None, 0.0),
         (8_000.0, 0.0, 4_000.0),
+        (2_449.5, 0.0, 0.0),  # 249.5 W are less than a step
+        (6_200.0, 0.0, 4_000.0),  # exactly what the battery can
     ],
 )
 def test_the_owner_may_keep_the_battery_out_of_the_car(

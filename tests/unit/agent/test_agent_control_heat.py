@@ -255,3 +255,37 @@ def test_two_heaters_do_not_take_the_same_room() -> None:
         amps = Currents((high_a, 0.0, 0.0), (high_a, 0.0, 0.0), known=True)
         heated = steer_heaters(house, State(), measured, amps, CALM, wishes, {}, (0.0,) * 3, (0.0,) * 3, None, NOW_S)
         assert heated.commands == {"a": FORCED, "b": second}
+
+
+def test_what_the_owner_reads_of_a_heater() -> None:
+    running, idle = HeaterReading(power_w=3_450.0), HeaterReading(power_w=0.0)
+    cold = Heater(id="pump", rated_w=3_450.0, floor_c=20.0)
+    lately = (NOW_S - 30.0, NOW_S - 20.0, NOW_S - 10.0)
+    said = {
+        "cold": steer(BLOCKED, heater=cold),
+        "rests": steer(BLOCKED, at(None, rest_until_s=NOW_S + 1)),
+        "long": steer(BLOCKED, at(BLOCKED, 7_200.0), idle),
+        "dwells": steer(BLOCKED, at(NORMAL, 1.0)),
+        "starts": steer(FORCED, at(NORMAL, starts_s=lately), idle),
+        "budget": steer(FORCED, at(NORMAL, switches=caps.Bucket(0.0, NOW_S)), idle),
+        "grid": steer(NORMAL, budget_w=100.0),
+        "blind": steer(NORMAL, grid_w=None, danger=BLIND),
+        "driven": steer(FORCED, grid_w=None, danger=BLIND, why="cold"),
+        "unseen": steer(FORCED, reading=idle, grid_w=None),
+        "over": steer(None, reading=running, high=(25.0, 0.0, 0.0), danger=OVER),
+        "waits": steer(FORCED, reading=idle, high=(18.0, 0.0, 0.0)),
+    }
+    assert {name: heated.causes["pump"] for name, heated in said.items()} == {
+        "cold": Reason(Cause.DEVICE, "not blocked: it is colder than the comfort floor, or nobody knows"),
+        "rests": Reason(Cause.DEVICE, "not blocked again so soon"),
+        "long": Reason(Cause.DEVICE, "was blocked for as long as it may be"),
+        "dwells": Reason(Cause.DEVICE, "keeps its mode for a while"),
+        "starts": Reason(Cause.DEVICE, "was started as often as it may be in an hour"),
+        "budget": Reason(Cause.DEVICE, "was switched too often today"),
+        "grid": Reason(Cause.GRID, "held back: the grid operator leaves 100 W"),
+        "blind": Reason(Cause.METER, "held back: the grid meter is missing"),
+        "driven": Reason(Cause.METER, "not driven: the grid meter is missing"),
+        "unseen": Reason(Cause.METER, "waits for the grid meter"),
+        "over": Reason(Cause.FUSE, "gives way: a phase is above the main fuse"),
+        "waits": Reason(Cause.FUSE, "waits for room below the main fuse"),
+    }

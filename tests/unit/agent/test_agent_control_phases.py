@@ -9,7 +9,7 @@ import pytest
 from hearth_agent.control import caps
 from hearth_agent.control.grid import export_limit_w, import_budget_w, limit_roof
 from hearth_agent.control.house import Charger, House
-from hearth_agent.control.orders import CarReading, Cause, GridCaps, HeaterReading, Measurements, State
+from hearth_agent.control.orders import CarReading, Cause, GridCaps, HeaterReading, Measurements, Reason, State
 from hearth_agent.control.override import in_force
 from hearth_agent.control.phases import Currents, Danger, Room, currents, room, watch
 from hearth_agent.control.seen import believable
@@ -83,6 +83,8 @@ def test_a_meter_that_is_gone_is_missed_after_ten_seconds_and_waited_for_a_minut
     assert watch(HOUSE, state, gone, none, 160.0)[0] == Danger(over=False, blind=True)
     _, state = watched(state, (1.0, 1.0, 1.0), 161.0)
     assert (state.seen, state.meter_lost_s) == (True, None)
+    _, over = watched(state, (30.0, 1.0, 1.0), 161.5)
+    assert watch(HOUSE, over, gone, none, 162.0)[1].over_since_s is None
     _, state = watch(HOUSE, state, gone, none, 162.0)
     assert (state.roomy_since_s, state.over_since_s) == (None, None)
     assert watch(HOUSE, state, gone, none, 171.9)[0].blind is False
@@ -141,7 +143,15 @@ def test_a_claim_may_come_or_not_and_the_worse_counts() -> None:
     twin.claim((0,), 4.0)
     assert free.amps == [6.0, 0.0, 0.0]
     assert not twin.fits((0,), 0.01)
+    assert twin.copy().amps == [10.0, 0.0, 0.0]
     assert twin.copy().fits((0,), 0.0)
+    skewed = Room((9.0, 9.0, 9.0), 99.0, skew_a=(5.0, 0.0, 0.0), spread_a=10.0).copy()
+    assert (skewed.fits((0,), 5.0), skewed.fits((0,), 5.01), skewed.fits((1,), 10.0), skewed.fits((1,), 10.01)) == (
+        True,
+        False,
+        True,
+        False,
+    )
     assert not twin.copy().fits((0,), 0.01)
 
 
@@ -229,6 +239,9 @@ def test_an_override_ends_by_the_clock_and_by_its_own_length() -> None:
     assert not held(0.0, 110.0, state)
     assert held(9e9, 109.9, state, time_trusted=False)
     assert not held(9e9, 110.0, state, time_trusted=False)
+    long = Override(home="anna", version=1, device="car", issued_ms=0, until_ms=9_000_000_000, current_a=6.0)
+    assert in_force({"car": long}, State(), 1.0, 50.0, time_trusted=True)[1].overrides == {"car": (1, 50.0)}
+    assert in_force({"car": long}, State(overrides={"car": (1, 0.0)}), 1.0, 8_999_999.0, time_trusted=True)[0]
     # the same one again is not a new one
     assert in_force({"car": WISH}, state, 1_020.0, 60.0, time_trusted=True)[1] is state
 
@@ -279,8 +292,28 @@ def test_a_roof_above_the_export_limit_is_turned_down_after_five_seconds_and_com
     assert roof(state, -2_000.0, 5_900.0, 114.9)[0] == 5_900.0
     limit_w, state, cause = roof(state, -2_000.0, 5_900.0, 115.0)
     assert (limit_w, cause, state.exporting_since_s) == (6_900.0, Cause.GRID, None)
+    assert state.pv_limit_w == 6_900.0
     limit_w, state, cause = roof(state, -1_000.0, 6_000.0, 130.0)
-    assert (limit_w, cause, state.pv_limit_w) == (None, Cause.FALLBACK, None)
+    assert (limit_w, cause, state.pv_limit_w, state.pv_changed_s) == (None, Cause.FALLBACK, None, 130.0)
+    # exactly at the limit is not above it
+    assert roof(State(), -3_000.0, 7_000.0, 100.0)[1].exporting_since_s is None
+
+
+def test_a_roof_that_is_right_is_left_alone() -> None:
+    kept = State(pv_limit_w=5_000.0, pv_changed_s=100.0, exporting_since_s=90.0)
+    limit_w, state, cause = roof(kept, -3_000.5, 5_000.9, 200.0)  # 5000.4 W: the same step
+    assert (limit_w, state.pv_changed_s, cause) == (5_000.0, 100.0, Cause.GRID)
+
+
+def test_the_roof_says_why() -> None:
+    def said(state: State, measured: Measurements, most_w: float | None) -> Reason:
+        return limit_roof(ROOF, state, measured, most_w, 100.0)[2]
+
+    assert said(State(), Measurements(), None) == Reason(Cause.FALLBACK, "no limit on feed-in is near")
+    at_limit = State(pv_limit_w=5_000.0)
+    assert said(at_limit, Measurements(grid_w=0.0, pv_w=0.0), 3_000.0).text == "feed-in is at its limit of 3000 W"
+    unseen = said(State(seen=True), Measurements(), 3_000.0)
+    assert unseen.text == "the roof gives no more than may be fed in: meter or roof is not seen"
 
 
 def test_a_roof_is_turned_down_further_at_once_but_never_below_nothing() -> None:
@@ -289,12 +322,14 @@ def test_a_roof_is_turned_down_further_at_once_but_never_below_nothing() -> None
     assert roof(state, -9_000.0, 5_000.0, 101.0)[0] == 0.0
     assert roof(state, -3_000.0, 5_000.0, 101.0)[0] == 5_000.0
     assert roof(state, -3_500.0, 5_000.0, 101.0, most_w=None)[0] is None
-    assert roof(state, -3_500.0, 5_000.0, 101.0, most_w=None)[1].pv_limit_w is None
+    lifted = roof(state, -3_500.0, 5_000.0, 101.0, most_w=None)[1]
+    assert (lifted.pv_limit_w, lifted.pv_changed_s) == (None, 101.0)
 
 
 def test_an_unseen_roof_gives_no_more_than_may_be_fed_in() -> None:
     seen = State(seen=True)
-    assert roof(seen, None, 7_000.0, 100.0)[0] == 3_000.0
+    limit_w, state, _ = roof(seen, None, 7_000.0, 100.0)
+    assert (limit_w, state.pv_limit_w, state.pv_changed_s) == (3_000.0, 3_000.0, 100.0)
     assert roof(seen, -1_000.0, None, 100.0)[::2] == (3_000.0, Cause.METER)
     assert roof(seen, None, None, 100.0, most_w=9_000.0)[0] == 8_000.0
     assert roof(State(), None, None, 100.0)[0] is None  # before the first look nothing is done

@@ -50,11 +50,11 @@ def limit_roof(
     if house.pv_rated_w is None:
         return None, state, free
     if most_w is None:
-        return (None, state, free) if state.pv_limit_w is None else (None, _turned(state, None, tick_s), free)
+        return None, _turned(state, None, tick_s), free
     reason = Reason(Cause.GRID, f"feed-in is at its limit of {most_w:.0f} W")
     if measured.grid_w is None or measured.pv_w is None:
         # with an unseen meter only a roof that never gives more than the limit keeps it
-        if state.pv_limit_w is None and state.seen is False:
+        if state.pv_limit_w is None and not state.seen:
             return None, state, free
         wanted_w = min(most_w, house.pv_rated_w)
         blind = Reason(Cause.METER, "the roof gives no more than may be fed in: meter or roof is not seen")

@@ -166,7 +166,6 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     heaters: Mapping[str, HeaterState] = {}
     seen: bool = False
     """The grid meter was read at least once."""
-    started_s: float | None = None
     over_since_s: float | None = None
     roomy_since_s: float | None = None
     meter_lost_s: float | None = None

@@ -64,12 +64,9 @@ class Danger(NamedTuple):
 
 def watch(house: House, state: State, measured: Measurements, amps: Currents, tick_s: float) -> tuple[Danger, State]:
     """Note since when a phase is too high, or has clear room, or cannot be seen."""
-    started_s = tick_s if state.started_s is None else state.started_s
     if measured.grid_w is None:
         lost_s = tick_s if state.meter_lost_s is None else state.meter_lost_s
-        state = msgspec.structs.replace(
-            state, started_s=started_s, meter_lost_s=lost_s, over_since_s=None, roomy_since_s=None
-        )
+        state = msgspec.structs.replace(state, meter_lost_s=lost_s, over_since_s=None, roomy_since_s=None)
         return Danger(over=False, blind=tick_s - lost_s >= (METER_GRACE_S if state.seen else FIRST_READ_S)), state
     limits, highest_a = house.limits, max(amps.high)
     apart = limits.imbalance_limit_a is not None and amps.spread_a > limits.imbalance_limit_a
@@ -80,9 +77,7 @@ def watch(house: House, state: State, measured: Measurements, amps: Currents, ti
     if over:
         over_s = tick_s  # look again only after the loads had time to follow
     if not state.seen or (over_s, roomy_s, None) != (state.over_since_s, state.roomy_since_s, state.meter_lost_s):
-        state = msgspec.structs.replace(
-            state, seen=True, started_s=started_s, over_since_s=over_s, roomy_since_s=roomy_s, meter_lost_s=None
-        )
+        state = msgspec.structs.replace(state, seen=True, over_since_s=over_s, roomy_since_s=roomy_s, meter_lost_s=None)
     return Danger(over, blind=False), state
 
 
