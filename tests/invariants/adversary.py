@@ -68,8 +68,12 @@ def good_plan(rng: Random, house: House, version: int, at_s: float) -> Plan:
         slots=slots,
         stored_value=stored,
         policy=rng.choice(["value_function", "modes", "modes", "rule"]) if stored else "modes",
-        loads=[_load(rng, one.id, count) for one in (*house.chargers, *house.heaters)] + [_load(rng, "nobody", count)],
+        loads=[_load(rng, id_, count) for id_ in _loads(house)],
     )
+
+
+def _loads(house: House) -> list[str]:
+    return [one.id for one in house.chargers] + [one.id for one in house.heaters] + ["nobody"]
 
 
 def letter(rng: Random, house: House, version: int, at_s: float, last: bytes) -> Letter:
@@ -139,7 +143,7 @@ def _twist(kind: str, plan: Plan, slots: list[Slot]) -> dict[str, object]:
 
 
 def _with(slot: Slot, **changes: object) -> Slot:
-    return Slot(**{**{name: getattr(slot, name) for name in slot.__struct_fields__}, **changes})  # type: ignore[arg-type]
+    return Slot(**{**{name: getattr(slot, name) for name in slot.__struct_fields__}, **changes})
 
 
 def _sealed_payload(payload: bytes) -> bytes:

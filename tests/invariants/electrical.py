@@ -89,7 +89,7 @@ def _more_a(now: Moment, past: Past) -> tuple[list[float], set[int]]:
             more_w = max(at_w - battery.highest_w, 0.0)
             for line in range(len(lines)):
                 lines[line] += more_w / VOLT / len(lines)
-                fresh |= {line} if deeper else set()
+                fresh |= {line} if deeper and more_w > 0 else set()
     return lines, fresh
 
 

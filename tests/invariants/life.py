@@ -122,7 +122,8 @@ class Life:
     def wish(self) -> None:
         """The owner wants something for one device, for a while."""
         rng = self.rng
-        devices = [self.house.battery_id, *(one.id for one in (*self.house.chargers, *self.house.heaters))]
+        devices = [self.house.battery_id]
+        devices += [one.id for one in self.house.chargers] + [one.id for one in self.house.heaters]
         self.version += 1
         lasts_s, now_ms = rng.choice([60, 600, 7_200]), int(self.wall_s * 1000)
         one = Override(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 
 import pytest
+from tests.invariants.world import CarBody, HeaterBody, World
 
 from hearth_agent.control.house import Charger, Heater, House
 from hearth_agent.control.orders import State
@@ -12,7 +13,6 @@ from hearth_agent.control.step import step
 from hearth_core.messages import HeatMode, LoadPlan, LoadSlot, Mode, Plan, Slot
 from hearth_core.site import Limits
 from hearth_models.battery import Battery
-from tests.invariants.world import CarBody, HeaterBody, World
 
 START_S = 1_459_728_000.0
 HOUR_S = 3_600

@@ -108,7 +108,8 @@ def i18_slot_edges(now: Moment, past: Past) -> bool:
     plan = now.plan if now.time_trusted else None
     if plan is None or now.house.limits.slot_spread_s <= 0:
         return False
-    offsets = {one.id: one.offset_s for one in (*now.house.chargers, *now.house.heaters)}
+    offsets = {one.id: one.offset_s for one in now.house.chargers}
+    offsets |= {one.id: one.offset_s for one in now.house.heaters}
     premise = False
     for device, reason in now.outcome.causes.items():
         if reason.cause is not Cause.PLAN or device == now.house.battery_id:

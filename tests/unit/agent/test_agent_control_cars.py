@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -33,7 +33,7 @@ def charging(*amps: float, wanting: bool | None = True) -> CarReading:
 
 
 def steer(
-    cars: dict[str, tuple[CarState, CarReading, float | None]],
+    cars: Mapping[str, tuple[CarState, CarReading, float | None]],
     high: tuple[float, float, float] = (0.0, 0.0, 0.0),
     *,
     danger: Danger = CALM,

@@ -67,7 +67,8 @@ class House(msgspec.Struct, frozen=True, kw_only=True):
     """None: nobody can limit the roof."""
 
     def __post_init__(self) -> None:
-        for device in (*self.chargers, *self.heaters):
-            if not device.lines or not set(device.lines) <= set(range(self.limits.phases)):
-                msg = f"{device.id} is wired to lines {device.lines}, the house has {self.limits.phases}"
+        wired = [(one.id, one.lines) for one in self.chargers] + [(one.id, one.lines) for one in self.heaters]
+        for device, lines in wired:
+            if not lines or not set(lines) <= set(range(self.limits.phases)):
+                msg = f"{device} is wired to lines {lines}, the house has {self.limits.phases}"
                 raise ValueError(msg)
