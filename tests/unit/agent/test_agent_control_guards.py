@@ -16,7 +16,7 @@ from hearth_agent.control.guards import (
     own_mode,
 )
 from hearth_agent.control.house import House
-from hearth_agent.control.orders import Cause, Interval, Measurements, State
+from hearth_agent.control.orders import Cause, Interval, Measurements, Reason, State
 from hearth_agent.control.phases import currents
 from hearth_core.site import Limits
 from hearth_models.battery import Battery
@@ -47,6 +47,25 @@ def look(
 
 def test_the_own_mode_is_all_a_battery_can() -> None:
     assert Interval(-5_000.0, 4_000.0) == WIDEST
+
+
+def test_each_guard_says_what_it_did() -> None:
+    """The owner reads these texts, and a log that says nothing helps nobody."""
+    said = [
+        guard_owner(look(grid_may_charge_battery=False), State(), CHARGE),
+        guard_owner(look(cars_w=0.5, battery_may_charge_car=False, grid_w=0.0), State(), Interval(0.0, 0.5)),
+        guard_export(look(grid_w=-9_000.0, export_w=0.0), State(), SELL),
+        guard_fuse(look(phase_a=(30.0, 0.0, 0.0)), State(), CHARGE),
+        guard_grid(look(budget_w=0.0), State(), CHARGE),
+    ]
+    assert [one[2] for one in said] == [
+        Reason(Cause.OWNER, "the owner lets no grid power into the battery"),
+        Reason(Cause.OWNER, "the owner lets no car draw from the battery"),
+        Reason(Cause.GRID, "held back: feed-in is at its limit"),
+        Reason(Cause.FUSE, "held back: a phase is close to the main fuse"),
+        Reason(Cause.GRID, "held back: the grid operator leaves 0 W for charging"),
+    ]
+    assert own_mode(BATTERY) == Interval(-5_000.0, 4_000.0)
 
 
 def test_the_owner_may_keep_the_grid_out_of_the_battery() -> None:

@@ -289,3 +289,30 @@ def test_what_the_owner_reads_of_a_heater() -> None:
         "over": Reason(Cause.FUSE, "gives way: a phase is above the main fuse"),
         "waits": Reason(Cause.FUSE, "waits for room below the main fuse"),
     }
+
+
+def test_small_print_of_heaters() -> None:
+    idle = HeaterReading(power_w=0.0)
+    # unseen for a moment, a blocked heater stays as it is
+    assert told(steer(None, at(BLOCKED, 700.0), idle, grid_w=None)) == (BLOCKED, Cause.METER)
+    # one switch of the day is left
+    last = at(NORMAL, switches=caps.Bucket(1 / 200.0, NOW_S))
+    assert steer(FORCED, last, idle).commands["pump"] is FORCED
+    # what is blocked needs nothing of any budget
+    assert told(steer(BLOCKED, budget_w=0.0)) == (BLOCKED, Cause.PLAN)
+    # between equals nothing begins, and to draw less is no beginning
+    lowered = steer(NORMAL, at(FORCED, raised_s=5.0), idle).states["pump"]
+    assert (lowered.raised_s, lowered.starts_s) == (5.0, ())
+    kept = steer(BLOCKED, at(None, rest_until_s=5.0)).states["pump"]
+    assert kept.rest_until_s == 5.0
+    named = steer(NORMAL, at(None), idle).states["pump"]
+    assert (named.raised_s, named.starts_s) == (-float("inf"), ())
+    # a small power is a small power: 690 W more are 3 A on L1
+    small = steer(690.0, at(0.0), idle, (14.0, 0.0, 0.0), heater=BOILER)
+    assert told(small) == (690.0, Cause.PLAN)
+    assert told(steer(690.0, at(0.0), idle, (14.1, 0.0, 0.0), heater=BOILER)) == (0.0, Cause.FUSE)
+    assert claim_w(BOILER, at(690.0, raised_s=NOW_S), idle, NOW_S) == 690.0
+    # three starts bind a start that is no block: 1 is the own mode's rank
+    lately = (NOW_S - 30.0, NOW_S - 20.0, NOW_S - 10.0)
+    assert steer(RECOMMENDED, at(FORCED, starts_s=lately), idle).commands["pump"] is RECOMMENDED
+    assert steer(500.0, at(1_500.0, 40.0), idle, (18.0, 0.0, 0.0), heater=BOILER).commands["boiler"] == 500.0

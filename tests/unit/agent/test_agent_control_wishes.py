@@ -122,7 +122,7 @@ def test_heaters_are_asked_in_their_own_words() -> None:
     assert heat_wish(BOILER, plan_of(slot, device="boiler"), None, NOW_S, NO_PLAN).command == 3_000.0
     for bad_w in (None, -1.0, math.inf, math.nan):
         bad = plan_of(LoadSlot(power_w=bad_w), device="boiler")
-        assert heat_wish(BOILER, bad, None, NOW_S, NO_PLAN) == (None, NO_PLAN, False)
+        assert heat_wish(BOILER, bad, None, NOW_S, NO_PLAN) == (None, NO_PLAN)
     mode, power = owner("pump", heat_mode=HeatMode.FORCED), owner("boiler", power_w=500.0)
     assert heat_wish(PUMP, None, mode, NOW_S, NO_PLAN).reason.ref == "override 3"
     assert heat_wish(PUMP, None, mode, NOW_S, NO_PLAN).command is HeatMode.FORCED

@@ -29,8 +29,6 @@ class HeatWish(NamedTuple):
 
     command: HeatCommand
     reason: Reason
-    forced: bool = False
-    """A stronger layer demands it: no shortest time holds it up."""
 
 
 class Heated(NamedTuple):
@@ -151,7 +149,7 @@ def _affordable(heater: Heater, wish: HeatWish, budget_w: float | None) -> HeatW
     if budget_w is None or _most_w(heater, wish.command) <= budget_w:
         return wish
     command: HeatCommand = max(budget_w, 0.0) if heater.has_power else HeatMode.BLOCKED
-    return HeatWish(command, Reason(Cause.GRID, f"held back: the grid operator leaves {budget_w:.0f} W"), forced=True)
+    return HeatWish(command, Reason(Cause.GRID, f"held back: the grid operator leaves {budget_w:.0f} W"))
 
 
 def _below_fuse(
@@ -170,9 +168,9 @@ def _below_fuse(
     """Hold back what the phases cannot carry; blind, only as long as nobody freezes."""
     nothing: HeatCommand = 0.0 if heater.has_power else HeatMode.BLOCKED
     if danger.blind and not must:
-        return HeatWish(nothing, Reason(Cause.METER, "held back: the grid meter is missing"), forced=True)
+        return HeatWish(nothing, Reason(Cause.METER, "held back: the grid meter is missing"))
     if off:
-        return HeatWish(nothing, Reason(Cause.FUSE, "gives way: a phase is above the main fuse"), forced=True)
+        return HeatWish(nothing, Reason(Cause.FUSE, "gives way: a phase is above the main fuse"))
     if danger.blind:  # back to its own mode and no further
         unseen = Reason(Cause.METER, "not driven: the grid meter is missing")
         return wish if _rank(wish.command) <= _rank(None) else HeatWish(None, unseen)
