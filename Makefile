@@ -9,7 +9,7 @@ ARGS ?=
 LOCK = $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" \
 	--no-emit-package hearth-core --no-emit-package hearth-models --no-emit-package hearth-agent --no-emit-package hearth-hub --no-emit-package hearth-sim
 
-.PHONY: help setup demo test check web lock schemas screenshot faults time-to-safe bench-ingest bench-agent bench-modbus bench-plan hub-away clean
+.PHONY: help setup demo test check web lock schemas screenshot faults invariants mutants time-to-safe bench-ingest bench-agent bench-modbus bench-plan hub-away clean
 help: ## say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -59,6 +59,12 @@ faults: setup ## every fault at full length (39 minutes in two lanes: ARGS="--la
 
 time-to-safe: setup ## how long each class of device stays ordered after every kind of failure (9 minutes); writes docs/safety.md
 	@$(BIN)/python tests/bench/time_to_safe.py --table docs/safety.md $(ARGS)
+
+invariants: setup ## a million steps of the controller under faults and hostile plans (about 8 minutes); writes the table in docs/safety.md
+	$(BIN)/python tests/invariants/run.py --table docs/safety.md $(ARGS)
+
+mutants: setup ## break the guards in every small way and count what the tests find
+	$(BIN)/python tests/invariants/mutants.py $(ARGS)
 
 bench-ingest: setup ## what a hub takes in beside the machine's limits (about 35 minutes); one JSON line
 	@$(BIN)/python tests/bench/bench_ingest.py $(ARGS)

@@ -14,6 +14,7 @@ from msgspec import Meta
 from hearth_agent.devices.catalogue import find_profile
 from hearth_agent.devices.endpoint import ON_A_LINE, Endpoint
 from hearth_agent.devices.profile import Profile, SafetyClass, Transport
+from hearth_agent.facts import HeaterFacts
 from hearth_agent.grid.sources import GridSource, problems
 from hearth_agent.proof import Phase, Proof, flaw
 from hearth_agent.site_checks import check_device, check_site, warnings, where
@@ -76,7 +77,12 @@ class DeviceSettings(_Section, frozen=True, kw_only=True):
     max_current_a: Annotated[float, Meta(ge=6, le=80)] | None = None
     """EV chargers: what the wiring allows, when that is less than the profile's limit."""
     phase_rotation: Annotated[list[Phase], Meta(min_length=1, max_length=3)] | None = None
-    """EV chargers: on which of the home's phases the charger's L1, L2, L3 lie; unknown when left out."""
+    """EV chargers and heaters: on which of the home's phases its L1, L2, L3 lie (``[2, 3, 1]`` for a rotated one,
+    ``[1]`` for one on a single phase); as proved, or in order, when left out."""
+    heater: HeaterFacts | None = None
+    """Heat pumps and water heaters: what must not happen to them."""
+    rated_w: Annotated[float, Meta(gt=0, le=1e6)] = 1e6
+    """Inverters whose roof can be turned down: the most it gives [W]."""
     keeps_orders_ok: bool = False
     """The owner accepts that this device keeps an order for ever when nobody takes it back (class S and F)."""
     proof: Proof | None = None

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _PHASE_V = 230.0
 _LEAST_ROOM_PERCENT = 10.0
 """An export limit that only the battery can keep needs at least so much of its charge to be movable."""
+_ON_PHASES = {DeviceKind.EV_CHARGER, DeviceKind.HEAT_PUMP, DeviceKind.WATER_HEATER}
 _ROLES = (DeviceKind.PV, DeviceKind.EV_CHARGER, DeviceKind.HEAT_PUMP, DeviceKind.WATER_HEATER, DeviceKind.APPLIANCE)
 
 
@@ -66,8 +67,8 @@ def check_device(device: DeviceSettings, profile: Profile, field: str, source: s
         raise ConfigError(
             source, f"{field}.max_current_a", device.max_current_a, "Only an EV charger has it; remove it."
         )
-    if device.phase_rotation is not None and DeviceKind.EV_CHARGER not in (profile.kind, device.role):
-        remedy = "Only an EV charger has it; remove it."
+    if device.phase_rotation is not None and not _ON_PHASES & {profile.kind, device.role}:
+        remedy = "Only an EV charger or a heater has it; remove it."
         raise ConfigError(source, f"{field}.phase_rotation", device.phase_rotation, remedy)
 
 

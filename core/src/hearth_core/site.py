@@ -25,7 +25,14 @@ class Limits(_Facts, frozen=True, kw_only=True):
     phases: Annotated[int, Meta(ge=1, le=3)] = 3
     export_limit_w: Annotated[float, Meta(ge=0, le=1e6)] | None = None
     phase_imbalance_a: Annotated[float, Meta(gt=0, le=250)] | None = None
-    """How far the currents of two phases may lie apart, where the grid operator asks for it [A]."""
+    """How far apart the currents of two phases may be, where the grid operator asks for it (often 20 A)."""
+    grid_may_charge_battery: bool = True
+    battery_may_charge_car: bool = True
+    battery_cycles_per_day: Annotated[float, Meta(gt=0, le=20)] = 3.0
+    """Full cycles after which nothing is forced on the battery any more."""
+    slot_spread_s: Annotated[float, Meta(ge=0, le=600)] = 0.0
+    """Each device of the home follows a plan's step edges late by a fixed share of this, so that thousands of homes
+    do not switch in one second; 0 for a home of its own."""
 
 
 class BatteryFacts(_Facts, frozen=True, kw_only=True):

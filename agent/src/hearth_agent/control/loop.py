@@ -6,12 +6,23 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 
-from hearth_agent.control.guards import own_mode, phase_currents
+from hearth_agent.control.facts import house_of
+from hearth_agent.control.guards import own_mode
 from hearth_agent.control.leases import Lease
-from hearth_agent.control.orders import GridCaps, House, Interval, Measurements, Outcome, State
+from hearth_agent.control.orders import (
+    CarReading,
+    Commands,
+    GridCaps,
+    HeaterReading,
+    Interval,
+    Measurements,
+    Outcome,
+    State,
+)
+from hearth_agent.control.phases import currents
 from hearth_agent.control.step import step
 from hearth_agent.control.withdrawal import Guard
-from hearth_agent.control.wording import Variables, battery_order, ev_order
+from hearth_agent.control.wording import Variables, battery_order, ev_order, heat_order, phases_order, pv_order
 from hearth_agent.devices.poller import Poller
 from hearth_agent.devices.profile import ControlKind
 from hearth_agent.devices.snapshot import Snapshot
@@ -21,12 +32,13 @@ from hearth_agent.settings import Home
 from hearth_core.clock import Clock
 from hearth_core.messages import Mode, Override
 from hearth_core.points import DeviceKind
-from hearth_models.battery import Battery
 
 logger = logging.getLogger(__name__)
 
 FRESH_S = 60.0
 """Older values count as missing."""
+SLOW_FRESH_S = 600.0
+"""The same for temperatures, which are polled less often."""
 # from this share of the main fuse on, the meter is read every control period
 _WATCHFUL = 0.6
 _LAG_MEMORY = 0.9
@@ -46,23 +58,17 @@ class Controller:
         events: EventLog,
     ) -> None:
         self._control_s, self._clock, self._snapshot, self._plans = home.settings.control_s, clock, snapshot, plans
-        grid, inverter, car = (home.device_of(kind) for kind in _ROLES)
-        self._grid, self._inverter, self._car = (one.id if one else None for one in (grid, inverter, car))
+        grid, inverter = (home.device_of(kind) for kind in (DeviceKind.GRID_METER, DeviceKind.HYBRID_INVERTER))
+        self._grid, self._inverter = (one.id if one else None for one in (grid, inverter))
         self.guard = Guard(home, snapshot, clock, events)
-        self._battery_lease = self._first(leases, ControlKind.BATTERY_INTERVAL)
-        self._ev_lease = self._first(leases, ControlKind.EV_CURRENT)
-        facts = home.settings.site.battery
-        battery = Battery.from_facts(facts) if facts else None
+        self._leases = dict(leases)
+        self._house = house_of(home, frozenset(self._leases))
+        battery = self._house.battery
         self._widest = own_mode(battery) if battery else Interval(0.0, 0.0)
-        spec = home.profiles[car.id].controls.get(ControlKind.EV_CURRENT) if car else None
-        self._ev_cap_a = car.max_current_a if car else None
-        self._house = House(
-            limits=home.settings.site.limits,
-            battery=battery,
-            ev_min_a=spec.min_a if spec else 6.0,
-            ev_max_a=min(spec.max_a, self._ev_cap_a or spec.max_a) if spec and self._ev_lease else None,
-        )
-        self._urgent = [pollers[id_] for id_ in (self._grid, self._inverter, self._car) if id_]
+        # what a charger is told in place of its own limit, where the wiring allows less than the device
+        self._wired_a = {one.id: one.max_current_a for one in home.settings.devices}
+        cars = [one.id for one in self._house.chargers]
+        self._urgent = [pollers[id_] for id_ in (self._grid, self._inverter, *cars) if id_]
         self._state = State()
         self.stepped_s, self.due_s = time.monotonic(), clock.monotonic()
         """When the last step ended [real s], and when the next is to begin [s of the home's clock]."""
@@ -76,14 +82,10 @@ class Controller:
         self.overrides: Callable[[], Mapping[str, Override]] = dict
         """Asked each step for the owner's own wishes."""
 
-    @staticmethod
-    def _first(leases: Mapping[tuple[str, ControlKind], Lease], kind: ControlKind) -> Lease | None:
-        return next((lease for (_, other), lease in leases.items() if other is kind), None)
-
     @property
     def leases(self) -> list[Lease]:
-        """The leases it uses."""
-        return [lease for lease in (self._battery_lease, self._ev_lease) if lease is not None]
+        """The leases whose tasks have to run."""
+        return list(self._leases.values())
 
     async def run(self) -> None:
         """Step once a control period, for ever."""
@@ -101,26 +103,44 @@ class Controller:
         """Do one step."""
         at_s = self._clock.time()
         measured = self._measure()
-        self.grid()
-        self.overrides()
-        plan = self._plans.current(int(at_s * 1000)) if self.time_trusted() else None
-        outcome = step(self._house, self._state, measured, plan, at_s, self._clock.monotonic())
+        plan = self._plans.current(int(at_s * 1000))
+        outcome = step(
+            self._house,
+            self._state,
+            measured,
+            plan,
+            at_s,
+            self._clock.monotonic(),
+            grid=self.grid(),
+            overrides=self.overrides(),
+            time_trusted=self.time_trusted(),
+        )
         self.guard.watch()
         self._state, self.mode, self.reason = outcome.state, outcome.mode, outcome.reason + self.guard.note
-        if self._battery_lease is not None:
-            order = battery_order(outcome.commands.battery, self._widest, self._battery_lease)
-            self._want(self._battery_lease, order)
-        if self._ev_lease is not None:
-            limit_a = outcome.commands.ev_a
-            self._want(self._ev_lease, ev_order(limit_a))
+        self._order(outcome.commands)
         watchful = self._is_watchful(measured)
         for poller in self._urgent:
             poller.wanted_fresh = watchful
         return outcome
 
-    def _want(self, lease: Lease, order: Variables | None) -> None:
-        """Pass an order on, unless control of the device was withdrawn: then it belongs in its own mode."""
-        lease.want(order if self.guard.may_order(lease.device.id) else None)
+    def _order(self, commands: Commands) -> None:
+        """Say to each lease what its device should do now; one whose control was withdrawn belongs in its own mode."""
+        for (device, kind), lease in self._leases.items():
+            lease.want(self._wanted(commands, device, kind, lease) if self.guard.may_order(device) else None)
+
+    def _wanted(self, commands: Commands, device: str, kind: ControlKind, lease: Lease) -> Variables | None:
+        match kind:
+            case ControlKind.BATTERY_INTERVAL:
+                return battery_order(commands.battery, self._widest, lease)
+            case ControlKind.EV_CURRENT:
+                return ev_order(commands.cars[device].current_a)
+            case ControlKind.EV_PHASES:
+                return phases_order(commands.cars[device].phases) if device in commands.cars else None
+            case ControlKind.HEAT_MODE | ControlKind.HEAT_POWER:
+                mode_wins = kind is ControlKind.HEAT_POWER and (device, ControlKind.HEAT_MODE) in self._leases
+                return None if mode_wins else heat_order(commands.heaters[device])
+            case ControlKind.PV_LIMIT:
+                return pv_order(commands.pv_limit_w)
 
     def _measure(self) -> Measurements:
         now_s, value = self._clock.monotonic(), self._snapshot.value
@@ -130,7 +150,30 @@ class Controller:
             phase_a=tuple(self._phase(now_s, line) for line in range(1, self._house.limits.phases + 1)),
             battery_w=value(inverter, "battery_power_w", now_s, FRESH_S),
             soc_percent=value(inverter, "soc_percent", now_s, FRESH_S),
-            ev_a=self._car_current(now_s),
+            pv_w=self._pv_power(now_s),
+            cars={one.id: self._car(one.id, now_s) for one in self._house.chargers},
+            heaters={one.id: self._heater(one.id, now_s) for one in self._house.heaters},
+        )
+
+    def _pv_power(self, now_s: float) -> float | None:
+        value = self._snapshot.value
+        told = value(self._inverter, "pv_power_w", now_s, FRESH_S)
+        return told if told is not None else value(self._house.pv_id, "power_w", now_s, FRESH_S)
+
+    def _car(self, device: str, now_s: float) -> CarReading:
+        value = self._snapshot.value
+        code = value(device, "vehicle_state", now_s, FRESH_S)
+        return CarReading(
+            line_a=tuple(value(device, f"current_l{line}_a", now_s, FRESH_S) for line in (1, 2, 3)),
+            wanting=None if code is None or code == 0 else code in _WANTING,
+        )
+
+    def _heater(self, device: str, now_s: float) -> HeaterReading:
+        value = self._snapshot.value
+        water_c = value(device, "water_temperature_c", now_s, SLOW_FRESH_S)
+        flow_c = value(device, "flow_temperature_c", now_s, SLOW_FRESH_S)
+        return HeaterReading(
+            power_w=value(device, "power_w", now_s, FRESH_S), temperature_c=flow_c if water_c is None else water_c
         )
 
     def _phase(self, now_s: float, line: int) -> float | None:
@@ -141,21 +184,21 @@ class Controller:
             return None
         return abs(current_a) if power_w >= 0 else -abs(current_a)
 
-    def _car_current(self, now_s: float) -> float | None:
-        lines = [self._snapshot.value(self._car, f"current_l{line}_a", now_s, FRESH_S) for line in (1, 2, 3)]
-        known = [one for one in lines if one is not None]
-        return max(known) if known else None
-
     def _is_watchful(self, measured: Measurements) -> bool:
         """Tell whether a limit depends on fresh values: a forced order, or a phase on its way to the fuse."""
         order = self._state.order
-        if self._battery_lease is not None and order is not None and (order.lowest_w > 0 or order.highest_w < 0):
-            return True
-        highest_a = max(abs(one) for one in phase_currents(self._house, measured))
-        if highest_a > _WATCHFUL * self._house.limits.main_fuse_a:
-            return bool(self.leases)
-        export_w = self._house.limits.export_limit_w
-        return export_w is not None and -(measured.grid_w or 0.0) > 0.9 * export_w and bool(self.leases)
+        if order is not None and (order.lowest_w > 0 or order.highest_w < 0):
+            return bool(self._leases)
+        amps = currents(self._house, measured)
+        if max(*map(abs, amps.high), *map(abs, amps.low)) > _WATCHFUL * self._house.limits.main_fuse_a:
+            return bool(self._leases)
+        limits = (self._house.limits.export_limit_w, self.grid().export_w)
+        export_w = min((one for one in limits if one is not None), default=None)
+        if export_w is not None and -(measured.grid_w or 0.0) > 0.9 * export_w:
+            return bool(self._leases)
+        return self.grid().import_w is not None and bool(self._leases)
 
 
-_ROLES = (DeviceKind.GRID_METER, DeviceKind.HYBRID_INVERTER, DeviceKind.EV_CHARGER)
+_ONE_OF_A_KIND = (ControlKind.BATTERY_INTERVAL, ControlKind.PV_LIMIT)
+# codes of vehicle_state: connected, charging
+_WANTING = (2, 3)

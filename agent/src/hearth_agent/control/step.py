@@ -1,112 +1,134 @@
 """One step of the controller: pure, deterministic, and every limit beats every wish.
 
-Plan or self-consumption first; then each guard may only narrow what the battery may do. The order of the guards is
-the order of their power: a later one sees, and may overrule, what the earlier ones left.
+Owner, plan or fallback first; then each layer may only narrow what the one before left: device protection, grid
+operator, electrical limits. A later one sees, and may overrule, what the earlier ones left.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
 
 import msgspec
 
-from hearth_agent.control.ev import limit_ev
-from hearth_agent.control.guards import guard_charge_band, guard_export, guard_fuse, own_mode
-from hearth_agent.control.orders import Commands, House, Interval, Measurements, Outcome, State
-from hearth_core.messages import Mode, Plan
-from hearth_models.battery import Battery
-from hearth_models.planning.policy import Order, decide
+from hearth_agent.control.asked import NO_PLAN, NO_TIME, car_wish, heat_wish, protected
+from hearth_agent.control.battery import expressible, follow
+from hearth_agent.control.ev import steer_cars
+from hearth_agent.control.grid import export_limit_w, import_budget_w, limit_roof
+from hearth_agent.control.guards import (
+    Look,
+    guard_charge_band,
+    guard_export,
+    guard_fuse,
+    guard_grid,
+    guard_owner,
+    own_mode,
+)
+from hearth_agent.control.heat import steer_heaters
+from hearth_agent.control.house import House
+from hearth_agent.control.orders import (
+    Cause,
+    Commands,
+    GridCaps,
+    Interval,
+    Measurements,
+    Outcome,
+    Reason,
+    State,
+)
+from hearth_agent.control.override import in_force
+from hearth_agent.control.phases import PHASE_V, currents, watch
+from hearth_agent.control.seen import believable
+from hearth_agent.control.tally import car_currents, tally
+from hearth_core.messages import Mode, Override, Plan
 
-# A plan's order stays at least so long, so that a value on the edge does not make it flap.
-SHORTEST_ORDER_S = 60.0
-MOST = 1e6
-"""A measurement beyond this (W or A) is no measurement; NaN is not within it either."""
-_NO_PLAN = "covers the house itself: there is no valid plan"
-_WAITING = "covers the house itself: meter or state of charge is missing"
+_BATTERY_NO_PLAN = Reason(Cause.FALLBACK, "covers the house itself: there is no valid plan")
+_BATTERY_NO_TIME = Reason(Cause.CLOCK, "covers the house itself: the clock cannot be trusted yet")
+_NO_LIMIT = GridCaps()
+_GUARDS = (guard_owner, guard_charge_band, guard_grid, guard_export, guard_fuse)
 
 
-def step(house: House, state: State, measured: Measurements, plan: Plan | None, at_s: float, tick_s: float) -> Outcome:
+def step(
+    house: House,
+    state: State,
+    measured: Measurements,
+    plan: Plan | None,
+    at_s: float,
+    tick_s: float,
+    *,
+    grid: GridCaps = _NO_LIMIT,
+    overrides: Mapping[str, Override] | None = None,
+    time_trusted: bool = True,
+) -> Outcome:
     """Decide what the devices are told now.
 
     Args:
-        house: Limits and battery.
+        house: Limits and the devices that may be steered.
         state: What the step before left.
         measured: The present; anything that no house can have counts as missing.
-        plan: The plan to follow, None for self-consumption.
-        at_s: Wall clock, seconds since 1970-01-01 UTC: it only chooses the slot.
+        plan: The plan to follow, None for every device's own mode.
+        at_s: Wall clock, seconds since 1970-01-01 UTC: it only chooses slots and ends overrides.
         tick_s: Seconds of a clock that never goes back, for every interval of time.
+        grid: What the grid operator allows.
+        overrides: The owner's own wishes by device, already known to be his.
+        time_trusted: Whether the wall clock is right; no plan is followed otherwise.
 
     Returns:
-        Commands, the next state, and what is done and why in plain words.
+        Commands, the next state, and what is done and why, by device.
     """
-    measured = _finite(measured)
-    ev_a, state = limit_ev(house, state, measured, tick_s)
-    if house.battery is None:
-        return Outcome(
-            commands=Commands(ev_a=ev_a), state=state, mode=Mode.SELF_CONSUMPTION, reason="there is no battery"
-        )
-    state = _follow(house.battery, state, measured, plan, at_s, tick_s)
-    allowed, reason = state.order or own_mode(house.battery), state.order_reason
-    mode = state.order_mode
-    for guard in (guard_charge_band, guard_export, guard_fuse):
-        allowed, state, why = guard(house, state, measured, allowed)
+    measured = believable(measured)
+    plan, fallback = (plan, NO_PLAN) if time_trusted else (None, NO_TIME)
+    wishes, state = in_force(overrides or {}, state, at_s, tick_s, time_trusted=time_trusted)
+    amps = currents(house, measured)
+    danger, state = watch(house, state, measured, amps, tick_s)
+    if not state.seen:  # nothing but own modes before the home was looked at once
+        plan, wishes = None, {}
+    before = tally(house, state, measured, tick_s)
+    budget_w = import_budget_w(grid, measured, before.steered_w)
+
+    asked = {one.id: car_wish(one, plan, wishes.get(one.id), at_s, fallback) for one in house.chargers}
+    for_cars_w = None if budget_w is None else max(budget_w - before.heaters_w, 0.0)
+    cars = steer_cars(house, state, measured, amps, danger, asked, before.claims_a, for_cars_w, tick_s)
+    moved_a, promised_a = car_currents(house, state, cars.states, measured, tick_s)
+    hot = {one.id: heat_wish(one, plan, wishes.get(one.id), at_s, fallback) for one in house.heaters}
+    spared = protected(house, at_s, time_trusted=time_trusted)
+    claims_a = [one + more for one, more in zip(before.claims_a, promised_a, strict=True)]
+    heat = steer_heaters(house, state, measured, amps, danger, hot, spared, moved_a, claims_a, budget_w, tick_s)
+    state = msgspec.structs.replace(state, cars=cars.states, heaters=heat.states)
+
+    export_w = export_limit_w(house, grid)
+    roof_w, state, why = limit_roof(house, state, measured, export_w, tick_s)
+    causes = {**cars.causes, **heat.causes}
+    if house.pv_rated_w is not None:
+        causes[house.pv_id] = why
+    allowed, mode = None, Mode.SELF_CONSUMPTION
+    if house.battery is not None:
+        after = tally(house, state, measured, tick_s)
+        claims_a = [one + more for one, more in zip(after.claims_a, promised_a, strict=True)]
+        rest_w = None if budget_w is None else budget_w - before.cars_w - before.heaters_w - sum(promised_a) * PHASE_V
+        look = Look(house, house.battery, measured, amps, claims_a, before.all_cars_w, export_w, rest_w)
+        own = _BATTERY_NO_PLAN if time_trusted else _BATTERY_NO_TIME
+        override = wishes.get(house.battery_id)
+        state = follow(house, house.battery, state, measured, plan, override, at_s, tick_s, own)
+        allowed, state, why = _guarded(look, state, tick_s)
+        causes[house.battery_id], mode = why, state.order_mode
+    else:
+        why = Reason(Cause.FALLBACK, "there is no battery")
+    commands = Commands(battery=allowed, cars=cars.commands, heaters=heat.commands, pv_limit_w=roof_w)
+    return Outcome(commands=commands, state=state, mode=mode, reason=why.text, causes=causes)
+
+
+def _guarded(look: Look, state: State, tick_s: float) -> tuple[Interval, State, Reason]:
+    """Narrow the battery's order by every guard, the strongest last, to something its device can be told."""
+    widest = own_mode(look.battery)
+    allowed, reason = state.order or widest, state.order_reason
+    for guard in _GUARDS:
+        allowed, state, why = guard(look, state, allowed)
         reason = why or reason
-    return Outcome(commands=Commands(battery=allowed, ev_a=ev_a), state=state, mode=mode, reason=reason)
-
-
-def _follow(
-    battery: Battery, state: State, measured: Measurements, plan: Plan | None, at_s: float, tick_s: float
-) -> State:
-    """Take the plan's order, unless the last one is too young to be left for another."""
-    planned = _planned(battery, measured, plan, at_s)
-    wanted = planned or _own(battery, measured)
-    order = Interval(wanted.lowest_w, wanted.highest_w)
-    if order == state.order and wanted.mode is state.order_mode:
-        if wanted.reason == state.order_reason:
-            return state
-        return msgspec.structs.replace(state, order_reason=wanted.reason)
-    # back to the device's own mode at once; from one order to another not too often
-    if planned is not None and state.order is not None and tick_s - state.order_since_s < SHORTEST_ORDER_S:
-        return state
-    return msgspec.structs.replace(
-        state, order=order, order_mode=wanted.mode, order_reason=wanted.reason, order_since_s=tick_s
-    )
-
-
-def _planned(battery: Battery, measured: Measurements, plan: Plan | None, at_s: float) -> Order | None:
-    """Return the plan's order for the instant; None where there is none, or the meter that guards it is missing."""
-    if plan is None or measured.soc_percent is None or measured.grid_w is None:
-        return None
-    net_w = None if measured.battery_w is None else measured.grid_w + measured.battery_w
-    decided = decide(plan, battery, at_s, measured.soc_percent, net_w)
-    if decided is None:
-        return None
-    low, high = decided.lowest_w, decided.highest_w
-    if not (math.isfinite(low) and math.isfinite(high) and low <= high):
-        return None
-    widest = own_mode(battery)
-    low = min(max(low, widest.lowest_w), widest.highest_w)
-    high = min(max(high, widest.lowest_w), widest.highest_w)
-    return Order(decided.mode, low, high, decided.reason)
-
-
-def _own(battery: Battery, measured: Measurements) -> Order:
-    widest = own_mode(battery)
-    missing = measured.soc_percent is None or measured.grid_w is None
-    return Order(Mode.SELF_CONSUMPTION, widest.lowest_w, widest.highest_w, _WAITING if missing else _NO_PLAN)
-
-
-def _finite(measured: Measurements) -> Measurements:
-    """Replace everything that is no number a house can have by missing."""
-
-    def clean(value: float | None) -> float | None:
-        return value if value is not None and abs(value) <= MOST else None
-
-    soc = clean(measured.soc_percent)
-    return Measurements(
-        grid_w=clean(measured.grid_w),
-        phase_a=tuple(clean(one) for one in measured.phase_a),
-        battery_w=clean(measured.battery_w),
-        soc_percent=soc if soc is not None and 0 <= soc <= 100 else None,
-        ev_a=clean(measured.ev_a),
-    )
+    allowed, text = expressible(look.house, allowed, widest)
+    if text:
+        reason = Reason(Cause.DEVICE, text, reason.ref)
+    if allowed == state.battery:
+        return allowed, state, reason
+    more = allowed.highest_w < 0 and (state.battery is None or allowed.highest_w < state.battery.highest_w)
+    battery_s = tick_s if more else state.battery_s
+    return allowed, msgspec.structs.replace(state, battery=allowed, battery_s=battery_s), reason

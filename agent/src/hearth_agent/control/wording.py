@@ -10,15 +10,24 @@ import math
 from collections.abc import Mapping
 from typing import Protocol
 
-from hearth_agent.control.orders import Interval
+from hearth_agent.control.orders import HeatCommand, Interval
 from hearth_agent.devices.profile import Case, ControlKind
+from hearth_core.messages import HeatMode
 
 POWER_STEP_W = 50.0
+_HEATER_STEP_W = 10.0
 # a little more power is not worth a write, nor soon after the last one; less power always is
 _MORE_W = 200.0
 _MORE_AFTER_S = 30.0
 _LEAST_EV_A = 6.0
 _NORMAL = 1
+# the state of SG-Ready, and its two contacts A:B
+_SG_READY = {
+    HeatMode.BLOCKED: (0.0, 1.0, 0.0),
+    HeatMode.NORMAL: (1.0, 0.0, 0.0),
+    HeatMode.RECOMMENDED: (2.0, 0.0, 1.0),
+    HeatMode.FORCED: (3.0, 1.0, 1.0),
+}
 
 Variables = Mapping[str, float]
 
@@ -43,6 +52,26 @@ def ev_order(limit_a: float | None) -> Variables | None:
     if limit_a <= 0:
         return {"current_a": _LEAST_EV_A, "paused": 1.0, "allowed": 0.0}
     return {"current_a": float(math.floor(limit_a)), "paused": 0.0, "allowed": 1.0}
+
+
+def phases_order(phases: int | None) -> Variables | None:
+    """Turn a number of phases into an order."""
+    return None if phases is None else {"phases": float(phases)}
+
+
+def heat_order(command: HeatCommand) -> Variables | None:
+    """Turn a mode or a power into an order; a power is rounded down."""
+    if command is None:
+        return None
+    if isinstance(command, HeatMode):
+        mode, contact_a, contact_b = _SG_READY[command]
+        return {"mode": mode, "contact_a": contact_a, "contact_b": contact_b}
+    return {"power_w": math.floor(command / _HEATER_STEP_W) * _HEATER_STEP_W}
+
+
+def pv_order(limit_w: float | None) -> Variables | None:
+    """Turn the roof's limit into an order."""
+    return None if limit_w is None else {"limit_w": limit_w, "limited": 1.0}
 
 
 def battery_order(wanted: Interval | None, widest: Interval, lease: InForce) -> Variables | None:

@@ -1,0 +1,150 @@
+"""The controller's task: from the site file and the snapshot to what each lease is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hearth_agent.app import Agent
+from hearth_agent.control.loop import FRESH_S
+from hearth_agent.devices.profile import Case, ControlKind
+from hearth_agent.devices.snapshot import Measured
+from hearth_agent.settings import load_home
+from hearth_core.clock import ManualClock
+
+NOW_S = 1_459_728_000.0
+SITE = """
+agent: anna
+data_dir: data
+site:
+  name: Anna
+  timezone: Europe/Berlin
+  latitude: 47.66
+  longitude: 9.18
+  price_zone: DE-LU
+  limits: {main_fuse_a: 20, slot_spread_s: 600}
+  tariff: {export_eur_per_kwh: 0.08}
+  battery: {capacity_wh: 10000, max_charge_w: 5000, max_discharge_w: 4000}
+devices:
+  - {id: grid, profile: eastron-sdm630, host: 127.0.0.1}
+  - {id: inverter, profile: sunspec-hybrid, host: 127.0.0.1, controlled: true}
+  - {id: left, profile: go-e, host: 127.0.0.1, controlled: true, lines: [2, 3, 1], max_current_a: 12}
+  - {id: right, profile: go-e, host: 127.0.0.2}
+  - {id: pump, profile: pump.yaml, host: 127.0.0.1, controlled: true, lines: [1],
+     heater: {rated_w: 2000, comfort_floor_c: 18, legionella: [{hours: ["02:00-05:00"], days: [sun]}]}}
+"""
+PUMP = """
+profile: pump
+kind: heat_pump
+manufacturer: M
+model: M
+source: bench
+points: {power_w: {address: 1}, flow_temperature_c: {address: 2}}
+controls:
+  heat_mode: {class: S, order: [{address: 3, value: mode}], safe: [{address: 3, value: 1}]}
+"""
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(NOW_S)
+
+
+@pytest.fixture
+def agent(tmp_path: Path, clock: ManualClock) -> Agent:
+    (tmp_path / "pump.yaml").write_text(PUMP)
+    path = tmp_path / "agent.yaml"
+    path.write_text(SITE)
+    (tmp_path / "data").mkdir()
+    return Agent(load_home(path), clock)
+
+
+def see(agent: Agent, at_s: float, grid_a: float = 2.0, left_a: float = 0.0) -> None:
+    """Let the pollers have read everything at an instant."""
+    lines = {f"current_l{line}_a": grid_a for line in (1, 2, 3)} | {
+        f"power_l{line}_w": 230 * grid_a for line in (1, 2, 3)
+    }
+    agent.snapshot.poll("grid", Measured(at_s, {"power_w": 690 * grid_a, **lines}))
+    agent.snapshot.poll("inverter", Measured(at_s, {"battery_power_w": 0.0, "soc_percent": 50.0, "pv_power_w": 0.0}))
+    for car in ("left", "right"):
+        amps = left_a if car == "left" else 0.0
+        agent.snapshot.poll(
+            car, Measured(at_s, {f"current_l{line}_a": amps for line in (1, 2, 3)} | {"vehicle_state": 3.0})
+        )
+    agent.snapshot.poll("pump", Measured(at_s, {"power_w": 500.0, "flow_temperature_c": 30.0}))
+
+
+def test_the_house_is_what_the_site_file_says(agent: Agent) -> None:
+    house = agent.controller._house
+    left, right = house.chargers
+    assert (left.id, left.lines, left.max_a, left.controlled) == ("left", (1, 2, 0), 12.0, True)
+    assert (right.id, right.lines, right.max_a, right.controlled) == ("right", (0, 1, 2), 16.0, False)
+    (pump,) = house.heaters
+    assert (pump.id, pump.lines, pump.rated_w, pump.has_power, pump.floor_c) == ("pump", (0,), 2_000.0, False, 18.0)
+    assert pump.legionella[0].hours == ("02:00-05:00",)
+    assert (house.battery_id, house.pv_rated_w, house.timezone.key) == ("inverter", None, "Europe/Berlin")
+    assert house.cases == {Case.LIMIT, Case.HOLD, Case.CHARGE, Case.DISCHARGE}
+    offsets = [house.battery_offset_s, left.offset_s, right.offset_s, pump.offset_s]
+    assert len(set(offsets)) == 4
+    assert all(0 <= one <= 600 for one in offsets)
+
+
+def test_watched_devices_have_no_lease_and_get_no_command(agent: Agent) -> None:
+    told = {
+        (lease.device.id, kind) for (lease, kind) in zip(agent.controller.leases, agent.controller._leases, strict=True)
+    }
+    assert {device for device, _ in told} == {"inverter", "left", "pump"}
+    see(agent, NOW_S)
+    commands = agent.controller.tick().commands
+    assert set(commands.cars) == {"left"}
+    assert set(commands.heaters) == {"pump"}
+    assert ("left", ControlKind.EV_CURRENT) in agent.controller._leases
+
+
+def test_each_lease_is_told_its_part(agent: Agent, clock: ManualClock) -> None:
+    """20 A on every phase for five seconds: the car gives way; in its own mode it keeps to the wiring."""
+    see(agent, NOW_S)
+    agent.controller.tick()
+    leases = agent.controller._leases
+    assert leases["left", ControlKind.EV_CURRENT]._wanted == {"current_a": 12.0, "paused": 0.0, "allowed": 1.0}
+    assert leases["inverter", ControlKind.BATTERY_INTERVAL]._wanted is None
+    assert leases["pump", ControlKind.HEAT_MODE]._wanted is None
+    for _ in range(7):
+        clock.now_s += 1
+        see(agent, clock.now_s, grid_a=22.0, left_a=12.0)
+        agent.controller.tick()
+    # 19 A may flow, 10 A are others'
+    assert leases["left", ControlKind.EV_CURRENT]._wanted == {"current_a": 9.0, "paused": 0.0, "allowed": 1.0}
+
+
+def test_values_older_than_a_minute_are_missing(agent: Agent, clock: ManualClock) -> None:
+    see(agent, NOW_S)
+    clock.now_s += FRESH_S
+    measured = agent.controller._measure()
+    assert (measured.grid_w, measured.soc_percent) == (1_380.0, 50.0)
+    assert measured.cars["left"].wanting is True
+    clock.now_s += 0.1
+    measured = agent.controller._measure()
+    assert (measured.grid_w, measured.soc_percent, measured.battery_w, measured.pv_w) == (None,) * 4
+    assert measured.phase_a == (None, None, None)
+    assert measured.cars["left"].line_a == (None, None, None)
+    assert measured.cars["left"].wanting is None
+    assert measured.heaters["pump"].power_w is None
+    assert measured.heaters["pump"].temperature_c == 30.0  # temperatures are polled less often
+    clock.now_s += 600
+    assert agent.controller._measure().heaters["pump"].temperature_c is None
+
+
+def test_meters_are_read_more_often_near_the_fuse(agent: Agent) -> None:
+    see(agent, NOW_S, grid_a=11.0)
+    agent.controller.tick()
+    assert not agent.pollers["grid"].wanted_fresh
+    see(agent, NOW_S, grid_a=12.1)
+    agent.controller.tick()
+    assert {id_ for id_, poller in agent.pollers.items() if poller.wanted_fresh} == {
+        "grid",
+        "inverter",
+        "left",
+        "right",
+    }
