@@ -55,7 +55,7 @@ schemas: $(VENV)/.ready ## write the JSON Schema of every message, of planning p
 faults: setup ## every fault at full length (39 minutes in two lanes: ARGS="--lanes 2"); writes the table in docs/reliability.md
 	$(BIN)/python tests/faults/run.py --table docs/reliability.md $(ARGS)
 
-invariants: setup ## a million steps of the controller under faults and hostile plans (about 8 minutes); writes the table in docs/safety.md
+invariants: setup ## a million steps of the controller under faults and hostile plans (7 to 15 minutes); writes the table in docs/safety.md
 	$(BIN)/python tests/invariants/run.py --table docs/safety.md $(ARGS)
 
 mutants: setup ## break the guards in every small way and count what the tests find
