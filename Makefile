@@ -60,7 +60,7 @@ faults: setup ## every fault at full length (39 minutes in two lanes: ARGS="--la
 time-to-safe: setup ## how long each class of device stays ordered after every kind of failure (9 minutes); writes docs/safety.md
 	@$(BIN)/python tests/bench/time_to_safe.py --table docs/safety.md $(ARGS)
 
-invariants: setup ## a million steps of the controller under faults and hostile plans (about 8 minutes); writes the table in docs/safety.md
+invariants: setup ## a million steps of the controller under faults and hostile plans (7 to 15 minutes); writes the table in docs/safety.md
 	$(BIN)/python tests/invariants/run.py --table docs/safety.md $(ARGS)
 
 mutants: setup ## break the guards in every small way and count what the tests find

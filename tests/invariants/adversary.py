@@ -45,6 +45,9 @@ BAD = (
     "garbage",
     "twisted values",
     "changed on its way",
+    "huge load",
+    "negative load",
+    "load of another length",
 )
 
 
@@ -138,8 +141,18 @@ def _twist(kind: str, plan: Plan, slots: list[Slot]) -> dict[str, object]:
         case "twisted values":
             stored = StoredValue(store="battery", soc_percent=[50.0, 20.0, 20.0], value_eur=[[1.0, 2.0, 3.0]])
             return {"stored_value": stored, "policy": "value_function"}
+        case "huge load":
+            return {"loads": [_same(plan, LoadSlot(power_w=1e300)), *plan.loads[1:]]}
+        case "negative load":
+            return {"loads": [_same(plan, LoadSlot(current_a=-7.0)), *plan.loads[1:]]}
+        case "load of another length":
+            return {"loads": [LoadPlan(device=plan.loads[0].device, slots=[LoadSlot()]), *plan.loads[1:]]}
         case _:
             raise AssertionError(kind)
+
+
+def _same(plan: Plan, slot: LoadSlot) -> LoadPlan:
+    return LoadPlan(device=plan.loads[0].device, slots=[slot] * len(plan.slots))
 
 
 def _with(slot: Slot, **changes: object) -> Slot:
@@ -169,14 +182,13 @@ def _slot(rng: Random, start_ms: int) -> Slot:
 
 
 def _load(rng: Random, device: str, count: int) -> LoadPlan:
-    count = rng.choice([count, count, 1])
     return LoadPlan(
         device=device,
         slots=[
             LoadSlot(
-                current_a=rng.choice([None, 0.0, 3.0, 6.0, 11.5, 16.0, 1e300, -7.0]),
+                current_a=rng.choice([None, 0.0, 3.0, 6.0, 11.5, 16.0, 80.0]),
                 heat_mode=rng.choice([None, *HeatMode]),
-                power_w=rng.choice([None, 0.0, 700.0, 3_000.0, 1e300, -4.0]),
+                power_w=rng.choice([None, 0.0, 700.0, 3_000.0, 1e6]),
             )
             for _ in range(count)
         ],

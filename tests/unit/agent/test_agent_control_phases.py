@@ -132,6 +132,16 @@ def test_a_room_keeps_phases_together() -> None:
     assert room(HOUSE, Currents((2.0, 0.0, 0.0), (2.0, 0.0, 0.0), known=True)).fits((0,), 16.0)
 
 
+def test_what_is_taken_twice_is_there_twice() -> None:
+    free = room(LEVEL, Currents((0.0, 0.0, 0.0), (0.0, 0.0, 0.0), known=True))
+    free.take((1, 2), 6.0)
+    free.take((1, 2), 6.0)
+    assert free.fits((0,), 16.0)  # 12 A lie on the other two
+    free.take((0,), 12.0)
+    assert not free.fits((0,), 10.01)
+    assert not free.fits((0,), 7.01)
+
+
 def test_a_claim_may_come_or_not_and_the_worse_counts() -> None:
     free = room(LEVEL, Currents((0.0, 0.0, 0.0), (0.0, 0.0, 0.0), known=True))
     free.claim((0,), 6.0)

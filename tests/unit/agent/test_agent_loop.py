@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.proofs import prove
 
 from hearth_agent.app import Agent
 from hearth_agent.control.loop import FRESH_S
@@ -28,10 +29,11 @@ site:
   battery: {capacity_wh: 10000, max_charge_w: 5000, max_discharge_w: 4000}
 devices:
   - {id: grid, profile: eastron-sdm630, host: 127.0.0.1}
-  - {id: inverter, profile: sunspec-hybrid, host: 127.0.0.1, controlled: true}
-  - {id: left, profile: go-e, host: 127.0.0.1, controlled: true, lines: [2, 3, 1], max_current_a: 12}
+  - {id: inverter, profile: sunspec-hybrid, host: 127.0.0.3, controlled: true}
+  - {id: left, profile: go-e, host: 127.0.0.4, controlled: true, keeps_orders_ok: true, phase_rotation: [2, 3, 1],
+     max_current_a: 12}
   - {id: right, profile: go-e, host: 127.0.0.2}
-  - {id: pump, profile: pump.yaml, host: 127.0.0.1, controlled: true, lines: [1],
+  - {id: pump, profile: pump.yaml, host: 127.0.0.5, controlled: true, keeps_orders_ok: true, phase_rotation: [1],
      heater: {rated_w: 2000, comfort_floor_c: 18, legionella: [{hours: ["02:00-05:00"], days: [sun]}]}}
 """
 PUMP = """
@@ -57,6 +59,7 @@ def agent(tmp_path: Path, clock: ManualClock) -> Agent:
     path = tmp_path / "agent.yaml"
     path.write_text(SITE)
     (tmp_path / "data").mkdir()
+    prove(path)
     return Agent(load_home(path), clock)
 
 
@@ -103,11 +106,11 @@ def test_watched_devices_have_no_lease_and_get_no_command(agent: Agent) -> None:
 
 
 def test_each_lease_is_told_its_part(agent: Agent, clock: ManualClock) -> None:
-    """20 A on every phase for five seconds: the car gives way; in its own mode it keeps to the wiring."""
+    """20 A on every phase for five seconds: the car gives way."""
     see(agent, NOW_S)
     agent.controller.tick()
     leases = agent.controller._leases
-    assert leases["left", ControlKind.EV_CURRENT]._wanted == {"current_a": 12.0, "paused": 0.0, "allowed": 1.0}
+    assert leases["left", ControlKind.EV_CURRENT]._wanted is None  # whose safe state keeps to the wiring
     assert leases["inverter", ControlKind.BATTERY_INTERVAL]._wanted is None
     assert leases["pump", ControlKind.HEAT_MODE]._wanted is None
     for _ in range(7):
