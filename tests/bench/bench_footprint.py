@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import multiprocessing
 import os
@@ -25,6 +26,7 @@ import time
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -50,6 +52,7 @@ DAY_S = 86_400
 HISTORY_DAYS = 28
 METERS = 6
 EXTRA_PROFILE = "eastron-sdm630"
+_FIRST_S = 45.0
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -106,7 +109,13 @@ def agent_file(folder: Path, url: str, key: Ed25519PrivateKey, ports: dict[str, 
     """Write the agent's YAML: the house, and six more meters."""
     profiles = {"grid": "eastron-sdm630", "inverter": "sunspec-hybrid", "charger": "go-e", "heat-pump": "nibe-s-series"}
     devices = [
-        {"id": name, "profile": profiles.get(name, "meter.yaml"), "host": "127.0.0.1", "port": port}
+        {
+            "id": name,
+            "profile": profiles.get(name, "meter.yaml"),
+            "host": "127.0.0.1",
+            "port": port,
+            "controlled": name in ("inverter", "charger"),
+        }
         for name, port in ports.items()
     ]
     content = {
@@ -122,7 +131,7 @@ def agent_file(folder: Path, url: str, key: Ed25519PrivateKey, ports: dict[str, 
     (folder / "meter.yaml").write_text(yaml.safe_dump(profile, sort_keys=False))
     path = folder / "agent.yaml"
     path.write_text(yaml.safe_dump(content, sort_keys=False))
-    return path
+    return prove(path)
 
 
 class Tree:
@@ -198,22 +207,39 @@ def serve_house(ready: Connection) -> None:
 
 
 def _watch(tree: Tree, seconds: float) -> dict[str, float | int]:
-    time.sleep(30)  # first forecast, first flushes: what happens once
+    """Look closely while the first forecasts are made, both models loaded, then at the long time in between."""
+    loaded = _sampled(tree, _FIRST_S, 0.2)
     before_s, started_s = tree.cpu_s(), time.monotonic()
-    rss, pss, processes = [], [], 0
-    while time.monotonic() - started_s < seconds:
-        time.sleep(2)
-        rss.append(sum(tree.memory_mb("Rss")))
-        pss.append(sum(tree.memory_mb("Pss")))
-        processes = max(processes, len(list(tree.pids())))
+    between = _sampled(tree, seconds, 2.0)
     share = (tree.cpu_s() - before_s) / (time.monotonic() - started_s)
     return {
-        "rss_mb": round(max(rss), 1),
-        "pss_mb": round(max(pss), 1),
-        "pss_median_mb": round(statistics.median(pss), 1),
-        "processes": processes,
+        "rss_mb": round(statistics.median(one.rss_mb for one in between), 1),
+        "rss_agent_mb": round(max(one.rss_agent_mb for one in loaded + between), 1),
+        "rss_forecasting_mb": round(max(one.rss_mb for one in loaded), 1),
+        "pss_forecasting_mb": round(max(one.pss_mb for one in loaded), 1),
+        "processes_forecasting": max(one.processes for one in loaded),
         "cpu_share_percent": round(100 * share, 2),
     }
+
+
+class Sample(NamedTuple):
+    """What the process tree holds at one instant."""
+
+    rss_mb: float
+    rss_agent_mb: float
+    pss_mb: float
+    processes: int
+
+
+def _sampled(tree: Tree, seconds: float, every_s: float) -> list[Sample]:
+    samples = []
+    end_s = time.monotonic() + seconds
+    while time.monotonic() < end_s:
+        time.sleep(every_s)
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError, StopIteration):  # a child that just left
+            rss, pss = tree.memory_mb("Rss"), tree.memory_mb("Pss")
+            samples.append(Sample(sum(rss), rss[0], sum(pss), len(rss)))
+    return samples
 
 
 def main() -> None:

@@ -243,3 +243,16 @@ async def test_it_forecasts_each_quarter_and_when_a_model_arrives(
     while not task.done():
         task.cancel()
         await asyncio.wait([task], timeout=0.2)
+
+
+async def test_a_child_that_is_asked_nothing_leaves_and_the_next_forecast_has_a_new_one(tmp_path: Path) -> None:
+    """Half of the agent's memory is the child's, and it is needed for a second each quarter-hour."""
+    kitchen = Kitchen(tmp_path, ForecastChild(idle_s=0.2))
+    kitchen.service.offer_model("load", seal(delivery(), KEY))
+    assert await kitchen.load() == ("2016-04-04", [200.0] * 192)
+    process = await kitchen.child.ensure_started()
+    await kitchen.load()
+    await asyncio.wait_for(process.wait(), 20)
+    assert await kitchen.load() == ("2016-04-04", [200.0] * 192)
+    assert kitchen.child.starts == 2
+    await kitchen.child.stop()

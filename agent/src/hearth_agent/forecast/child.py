@@ -16,6 +16,9 @@ from hearth_core.errors import TransientError
 logger = logging.getLogger(__name__)
 
 DEADLINE_S = 10.0
+IDLE_S = 20.0
+"""A child that was asked nothing for so long leaves: forecasts are made each quarter-hour, and its memory is half of
+what the agent takes. The next one is there within a second."""
 _LARGEST_ANSWER = 1 << 20
 _SINGLE_THREADED = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
@@ -27,9 +30,13 @@ class ChildError(TransientError):
 class ForecastChild:
     """A subprocess that is started when needed and replaced when it fails."""
 
-    def __init__(self, command: tuple[str, ...] | None = None, deadline_s: float = DEADLINE_S) -> None:
+    def __init__(
+        self, command: tuple[str, ...] | None = None, deadline_s: float = DEADLINE_S, idle_s: float = IDLE_S
+    ) -> None:
         self._command = command or (sys.executable, "-m", "hearth_agent.forecast.worker")
-        self._deadline_s = deadline_s
+        self._deadline_s, self._idle_s = deadline_s, idle_s
+        self._leave_at: asyncio.TimerHandle | None = None
+        self._leaving: asyncio.Task[None] | None = None
         self._process: asyncio.subprocess.Process | None = None
         self.starts = 0
         """How often a child was started: a new one knows no model."""
@@ -43,14 +50,25 @@ class ForecastChild:
         try:
             async with asyncio.timeout(self._deadline_s):
                 process = await self.ensure_started()
-                return await self._exchange(process, request)
+                answer = await self._exchange(process, request)
         except (TimeoutError, OSError, asyncio.IncompleteReadError, msgspec.MsgspecError) as error:
             await self.stop()
             text = f"no answer within {self._deadline_s:g} s" if isinstance(error, TimeoutError) else str(error)
             raise ChildError(f"forecasting child: {text}") from error
+        self._leave_at = asyncio.get_running_loop().call_later(self._idle_s, self._leave)
+        return answer
+
+    def _leave(self) -> None:
+        self._leaving = asyncio.create_task(self.stop())
+
+    def _stay(self) -> None:
+        if self._leave_at is not None:
+            self._leave_at.cancel()
+            self._leave_at = None
 
     async def ensure_started(self) -> asyncio.subprocess.Process:
-        """Start a child if there is none."""
+        """Start a child if there is none; it stays until it was asked something and then nothing for a while."""
+        self._stay()
         if self._process is None or self._process.returncode is not None:
             self._process = await asyncio.create_subprocess_exec(
                 *self._command,
@@ -73,6 +91,7 @@ class ForecastChild:
 
     async def stop(self) -> None:
         """End the child."""
+        self._stay()
         process, self._process = self._process, None
         if process is None:
             return
