@@ -46,6 +46,7 @@ from hearth_sim.serving import HouseOptions, HouseServer, build_house
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # started as a file
 from tests.bench.bench_agent import broker
+from tests.proofs import prove
 
 ROOT = Path(__file__).parents[2]
 DAY_S = 86_400
