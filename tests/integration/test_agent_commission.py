@@ -354,25 +354,35 @@ async def test_a_device_that_ignores_orders_is_named(tmp_path: Path, monkeypatch
 
 
 async def test_the_command_commissions_a_home_that_lives(tmp_path: Path) -> None:
+    """A minute is a second here: where the machine is too busy for that, it says so and asks to be repeated."""
     conductor = ClockConductor(tmp_path / "clock", SUMMER)
     async with running_house(conductor.clock, options=HouseOptions(soc_percent=50.0)) as running:
         path = write_config(tmp_path, running)
         conductor.set_speed(60.0)
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", "from hearth_agent.cli import main; main()", "commission", "--config", str(path)),
-            *("--device", "inverter", "--yes-to", "inverter", "--by", "Anna", "--watch-s", "60"),
-            env={**os.environ, "HEARTH_CLOCK": f"file:{tmp_path / 'clock'}"},
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        out, _ = await process.communicate()
-        print(out.decode())
-        assert process.returncode == 0
-        assert "the grid meter answers with -1.0" in out.decode()
+        for _ in range(3):
+            code, out = await commission_process(path, tmp_path / "clock")
+            if "inconclusive" not in out or code == 0:
+                break
+            assert "repeat it in a quieter hour" in out
+        assert code == 0, out
+        assert "the grid meter answers with -1.0" in out
         assert load_home(path).controlled("inverter")
         running.house.advance()
         assert running.house.storage.mode == 0
+
+
+async def commission_process(config: Path, clock: Path) -> tuple[int | None, str]:
+    """Run the command for the inverter and return how it ended and what it said."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", "from hearth_agent.cli import main; main()", "commission", "--config", str(config)),
+        *("--device", "inverter", "--yes-to", "inverter", "--by", "Anna", "--watch-s", "60"),
+        env={**os.environ, "HEARTH_CLOCK": f"file:{clock}"},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    out, _ = await process.communicate()
+    return process.returncode, out.decode()
 
 
 async def test_a_commissioning_that_is_ended_gives_the_battery_back(tmp_path: Path) -> None:
