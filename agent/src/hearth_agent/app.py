@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 
 from hearth_agent import __version__
 from hearth_agent.control.books import Books
+from hearth_agent.control.flows import Flows, flows_of
 from hearth_agent.control.heartbeat import beat, pipe_to_supervisor
 from hearth_agent.control.leases import Lease, LeaseState
 from hearth_agent.control.leasing import make_leases
@@ -111,8 +112,8 @@ class Agent:
             self.events,
         )
         self._uplink = self._make_uplink()
-        grid, inverter = (home.device_of(kind) for kind in (DeviceKind.GRID_METER, DeviceKind.HYBRID_INVERTER))
-        self._grid, self._inverter = (one.id if one else None for one in (grid, inverter))
+        grid = home.device_of(DeviceKind.GRID_METER)
+        self._grid = grid.id if grid else None
         self._announced = self._describe()
 
     def _poller(self, device: Device) -> Poller:
@@ -217,11 +218,11 @@ class Agent:
             wait_s = period_s - self._clock.time() % period_s
 
     def _observe(self) -> None:
-        now_s, value = self._clock.monotonic(), self.snapshot.value
-        grid_w = value(self._grid, "power_w", now_s, FRESH_S)
-        inverter_w = value(self._inverter, "power_w", now_s, FRESH_S) if self._inverter else 0.0
-        load_w = grid_w + inverter_w if grid_w is not None and inverter_w is not None else None
-        self.forecasts.observe(load_w, value(self._inverter, "pv_power_w", now_s, FRESH_S))
+        flows = self._flows()
+        self.forecasts.observe(flows.load_w, flows.pv_w)
+
+    def _flows(self) -> Flows:
+        return flows_of(self._home.profiles, self._fresh, self._clock.monotonic())
 
     def _look_at_grid_limits(self) -> GridCaps:
         return self.grid_limits.look(self._fresh, self._fresh(self._grid, "power_w"))
@@ -230,7 +231,7 @@ class Agent:
         return self.snapshot.value(device, point, self._clock.monotonic(), FRESH_S)
 
     def _charge(self) -> float | None:
-        return self._fresh(self._inverter, "soc_percent")
+        return self._flows().soc_percent
 
     async def run(self, stop: asyncio.Event) -> None:
         """Live until ``stop`` is set, then leave every device in its own mode and say goodbye."""

@@ -28,7 +28,9 @@ from hearth_core.signing import public_key_from_text
 from hearth_core.site import Site
 
 PASSWORD_VARIABLE = "HEARTH_AGENT_MQTT_PASSWORD"  # noqa: S105  the name of the variable, not its content
-_ONE_OF_A_KIND = (DeviceKind.GRID_METER, DeviceKind.HYBRID_INVERTER)
+_STORES = (DeviceKind.HYBRID_INVERTER, DeviceKind.BATTERY)
+# of each of these a home has one at most: two could not be balanced, nor steered together
+_ONE_OF = (("grid_meter", (DeviceKind.GRID_METER,)), ("hybrid inverter or battery", _STORES))
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -139,6 +141,11 @@ class Home(msgspec.Struct, frozen=True, kw_only=True):
         """Return the first device of a kind."""
         return next((d for d in self.settings.devices if self.profiles[d.id].kind is kind), None)
 
+    @property
+    def store(self) -> DeviceSettings | None:
+        """The device that stores energy: a hybrid inverter, or a battery on the house's own AC."""
+        return next((d for d in self.settings.devices if self.profiles[d.id].kind in _STORES), None)
+
     def device(self, device_id: str) -> DeviceSettings:
         """Return a device's settings by its id."""
         return next(d for d in self.settings.devices if d.id == device_id)
@@ -200,10 +207,10 @@ def load_home(path: Path) -> Home:
         profiles[device.id] = _profile(device, f"devices[{index}]", source, path.parent)
         endpoints[device.id] = endpoint_of(device, profiles[device.id], f"devices[{index}]", source)
         _check_wire(endpoints, device.id, f"devices[{index}]", source)
-    for kind in _ONE_OF_A_KIND:
-        same = [device.id for device in settings.devices if profiles[device.id].kind is kind]
+    for what, kinds in _ONE_OF:
+        same = [device.id for device in settings.devices if profiles[device.id].kind in kinds]
         if len(same) > 1:
-            raise ConfigError(source, "devices", same, f"One {kind} per home can be balanced; remove the others.")
+            raise ConfigError(source, "devices", same, f"One {what} per home can be balanced; remove the others.")
     check_site(settings, profiles, source)
     for field, value, remedy in problems(settings.grid_limits, {id_: [*one.points] for id_, one in profiles.items()}):
         raise ConfigError(source, f"grid_limits{field}", value, remedy)

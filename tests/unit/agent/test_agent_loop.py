@@ -151,3 +151,34 @@ def test_meters_are_read_more_often_near_the_fuse(agent: Agent) -> None:
         "left",
         "right",
     }
+
+
+BATTERY_HOME = """
+  - {id: grid, profile: eastron-sdm630, host: 127.0.0.1}
+  - {id: store, profile: sunspec-der-battery, host: 127.0.0.3, controlled: true}
+  - {id: east, profile: goodwe-dt, host: 127.0.0.4}
+  - {id: west, profile: sunspec-pv, host: 127.0.0.5, controlled: true, rated_w: 6000}
+"""
+
+
+def test_a_battery_of_its_own_and_several_roofs_are_measured_steered_and_balanced(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    path = tmp_path / "agent.yaml"
+    path.write_text(SITE[: SITE.index("  - {id: grid")] + BATTERY_HOME.lstrip("\n"))
+    prove(path)
+    agent = Agent(load_home(path), clock)
+    lines = {f"current_l{line}_a": 2.0 for line in (1, 2, 3)} | {f"power_l{line}_w": -400.0 for line in (1, 2, 3)}
+    agent.snapshot.poll("grid", Measured(NOW_S, {"power_w": -1_200.0, **lines}))
+    agent.snapshot.poll("store", Measured(NOW_S, {"power_w": -800.0, "soc_percent": 40.0}))
+    agent.snapshot.poll("east", Measured(NOW_S, {"power_w": 2_000.0}))
+    agent.snapshot.poll("west", Measured(NOW_S, {"power_w": 1_500.0}))
+    measured = agent.controller._measure()
+    assert (measured.battery_w, measured.soc_percent, measured.pv_w) == (-800.0, 40.0, 1_500.0)
+    flows = agent._flows()
+    assert (flows.load_w, flows.pv_w, agent._charge()) == (1_500.0, 3_500.0, 40.0)
+    assert agent.controller._house.battery_id == "store"
+    assert Case.LIMIT not in agent.controller._house.cases
+    assert agent.controller.tick().commands.battery is not None
+    agent.snapshot.poll("east", Measured(NOW_S, {}))
+    assert agent._flows().load_w is None  # half of the roofs is a wrong number

@@ -75,7 +75,7 @@ class Course:
         self._books = Books(home.data_dir, clock)
         self._sampler = Sampler(devices, clock)
         grid = home.device_of(DeviceKind.GRID_METER)
-        store = home.device_of(DeviceKind.HYBRID_INVERTER) or home.device_of(DeviceKind.BATTERY)
+        store = home.store
         self._roles = Roles(grid.id, store.id if store else None) if grid else None
         self._ramps: dict[str, Ramp] = {}
 

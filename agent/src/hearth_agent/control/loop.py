@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from hearth_agent.control.facts import house_of
+from hearth_agent.control.flows import flows_of
 from hearth_agent.control.guards import own_mode
 from hearth_agent.control.leases import Lease
 from hearth_agent.control.orders import (
@@ -58,8 +59,9 @@ class Controller:
         events: EventLog,
     ) -> None:
         self._control_s, self._clock, self._snapshot, self._plans = home.settings.control_s, clock, snapshot, plans
-        grid, inverter = (home.device_of(kind) for kind in (DeviceKind.GRID_METER, DeviceKind.HYBRID_INVERTER))
-        self._grid, self._inverter = (one.id if one else None for one in (grid, inverter))
+        grid, store = home.device_of(DeviceKind.GRID_METER), home.store
+        self._grid = grid.id if grid else None
+        self._profiles = home.profiles
         self.guard = Guard(home, snapshot, clock, events)
         self._leases = dict(leases)
         self._house = house_of(home, frozenset(self._leases))
@@ -68,7 +70,7 @@ class Controller:
         # what a charger is told in place of its own limit, where the wiring allows less than the device
         self._wired_a = {one.id: one.max_current_a for one in home.settings.devices}
         cars = [one.id for one in self._house.chargers]
-        self._urgent = [pollers[id_] for id_ in (self._grid, self._inverter, *cars) if id_]
+        self._urgent = [pollers[id_] for id_ in (self._grid, store.id if store else None, *cars) if id_]
         self._state = State()
         self.stepped_s, self.due_s = time.monotonic(), clock.monotonic()
         """When the last step ended [real s], and when the next is to begin [s of the home's clock]."""
@@ -144,21 +146,21 @@ class Controller:
 
     def _measure(self) -> Measurements:
         now_s, value = self._clock.monotonic(), self._snapshot.value
-        grid, inverter = self._grid, self._inverter
+        flows = flows_of(self._profiles, lambda id_, point: value(id_, point, now_s, FRESH_S), now_s)
         return Measurements(
-            grid_w=value(grid, "power_w", now_s, FRESH_S),
+            grid_w=flows.grid_w,
             phase_a=tuple(self._phase(now_s, line) for line in range(1, self._house.limits.phases + 1)),
-            battery_w=value(inverter, "battery_power_w", now_s, FRESH_S),
-            soc_percent=value(inverter, "soc_percent", now_s, FRESH_S),
-            pv_w=self._pv_power(now_s),
+            battery_w=flows.battery_w,
+            soc_percent=flows.soc_percent,
+            pv_w=self._roof(now_s),
             cars={one.id: self._car(one.id, now_s) for one in self._house.chargers},
             heaters={one.id: self._heater(one.id, now_s) for one in self._house.heaters},
         )
 
-    def _pv_power(self, now_s: float) -> float | None:
-        value = self._snapshot.value
-        told = value(self._inverter, "pv_power_w", now_s, FRESH_S)
-        return told if told is not None else value(self._house.pv_id, "power_w", now_s, FRESH_S)
+    def _roof(self, now_s: float) -> float | None:
+        """Return what the roof that can be turned down feeds into the house: that is what its limit holds down."""
+        power_w = self._snapshot.value(self._house.pv_id, "power_w", now_s, FRESH_S)
+        return None if power_w is None else max(power_w, 0.0)
 
     def _car(self, device: str, now_s: float) -> CarReading:
         value = self._snapshot.value
@@ -199,6 +201,5 @@ class Controller:
         return self.grid().import_w is not None and bool(self._leases)
 
 
-_ONE_OF_A_KIND = (ControlKind.BATTERY_INTERVAL, ControlKind.PV_LIMIT)
 # codes of vehicle_state: connected, charging
 _WANTING = (2, 3)
