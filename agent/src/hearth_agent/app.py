@@ -83,13 +83,16 @@ class Agent:
         key = home.public_key
         self.plans = PlanStore(home.data_dir / "plan.sealed", settings.agent, key, clock, self.events)
         kinds = {id_: home.profiles[id_].kind for id_ in self.devices}
-        self.overrides = OverrideStore(home.data_dir, settings.agent, kinds, key, clock, self.events)
-        self.grid_limits = GridLimits(home.data_dir, settings.agent, settings.grid_limits, key, clock, self.events)
+        time_trusted = TimeWatch(clock, self.events)
+        self.overrides = OverrideStore(home.data_dir, settings.agent, kinds, key, clock, self.events, time_trusted)
+        self.grid_limits = GridLimits(
+            home.data_dir, settings.agent, settings.grid_limits, key, clock, self.events, time_trusted
+        )
         self._books = Books(home.data_dir, clock)
         leases = make_leases(home, self.devices, self._books, clock, self.events)
         self.controller = Controller(home, leases, self.pollers, self.snapshot, self.plans, clock, self.events)
         self.controller.grid, self.controller.overrides = self._look_at_grid_limits, self.overrides.current
-        self.controller.time_trusted = TimeWatch(clock, self.events)
+        self.controller.time_trusted = time_trusted
         self._outbox = Outbox()
         models = ModelStore(home.data_dir / "models", settings.agent, key, self.events)
         self.forecasts = ForecastService(
