@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from hearth_agent.devices.catalogue import find_profile
 from hearth_agent.devices.endpoint import ON_A_LINE, Endpoint
-from hearth_agent.devices.profile import Profile, SafetyClass, Transport
+from hearth_agent.devices.profile import ControlKind, Profile, SafetyClass, Transport
 from hearth_agent.facts import HeaterFacts
 from hearth_agent.grid.sources import GridSource, problems
 from hearth_agent.proof import Phase, Proof, flaw
@@ -28,6 +28,7 @@ from hearth_core.signing import public_key_from_text
 from hearth_core.site import Site
 
 PASSWORD_VARIABLE = "HEARTH_AGENT_MQTT_PASSWORD"  # noqa: S105  the name of the variable, not its content
+_KEEPS_ORDERS = "it keeps an order when the agent is gone; set keeps_orders_ok: true if its owner accepts that"
 _STORES = (DeviceKind.HYBRID_INVERTER, DeviceKind.BATTERY)
 # of each of these a home has one at most: two could not be balanced, nor steered together
 _ONE_OF = (("grid_meter", (DeviceKind.GRID_METER,)), ("hybrid inverter or battery", _STORES))
@@ -86,7 +87,10 @@ class DeviceSettings(_Section, frozen=True, kw_only=True):
     rated_w: Annotated[float, Meta(gt=0, le=1e6)] = 1e6
     """Inverters whose roof can be turned down: the most it gives [W]."""
     keeps_orders_ok: bool = False
-    """The owner accepts that this device keeps an order for ever when nobody takes it back (class S and F)."""
+    """The owner accepts orders that this device keeps for ever when nobody takes them back (controls of class S and F).
+
+    Without it such controls are left out; those that end by themselves are used all the same.
+    """
     proof: Proof | None = None
     """Written by ``hearth-agent commission``."""
 
@@ -178,13 +182,16 @@ class Home(msgspec.Struct, frozen=True, kw_only=True):
             if why:
                 whose = "" if one is device else f"of the grid meter {one.id}: "
                 return f"{whose}{why}; run `hearth-agent commission --device {device_id}`"
-        if self._keeps_orders(device_id) and not device.keeps_orders_ok:
-            return "it keeps an order when the agent is gone; set keeps_orders_ok: true if its owner accepts that"
+        if len(self.left_out(device_id)) == len(self.profiles[device_id].controls):
+            return _KEEPS_ORDERS
         return ""
 
-    def _keeps_orders(self, device_id: str) -> bool:
-        controls = self.profiles[device_id].controls.values()
-        return any(control.safety_class is not SafetyClass.TIMED for control in controls)
+    def left_out(self, device_id: str) -> dict[ControlKind, str]:
+        """Return the controls of a device that are not used though it may be controlled, and why."""
+        if self.device(device_id).keeps_orders_ok:
+            return {}
+        controls = self.profiles[device_id].controls
+        return {kind: _KEEPS_ORDERS for kind, one in controls.items() if one.safety_class is not SafetyClass.TIMED}
 
 
 def load_home(path: Path) -> Home:

@@ -182,3 +182,27 @@ def test_a_battery_of_its_own_and_several_roofs_are_measured_steered_and_balance
     assert agent.controller.tick().commands.battery is not None
     agent.snapshot.poll("east", Measured(NOW_S, {}))
     assert agent._flows().load_w is None  # half of the roofs is a wrong number
+
+
+@pytest.mark.parametrize("accepted", [True, False])
+def test_only_the_controls_that_keep_orders_need_the_owners_word(
+    tmp_path: Path, clock: ManualClock, accepted: bool
+) -> None:
+    path = tmp_path / "agent.yaml"
+    meter = "  - {id: grid, profile: eastron-sdm630, host: 127.0.0.1}\n"
+    car = "  - {id: car, profile: amperfied-connect, host: 127.0.0.2, controlled: true}\n"
+    path.write_text(SITE[: SITE.index("  - {id: grid")] + meter + car)
+    prove(path)
+    path.write_text(path.read_text().replace("keeps_orders_ok: true", f"keeps_orders_ok: {str(accepted).lower()}"))
+    agent = Agent(load_home(path), clock)
+    kinds = {kind for _, kind in agent.controller._leases}
+    assert kinds == {ControlKind.EV_CURRENT} | ({ControlKind.EV_PHASES} if accepted else set())
+    (charger,) = agent.controller._house.chargers
+    assert (charger.controlled, charger.switchable) == (True, accepted)
+    told = []
+    while (event := agent.events.first()) is not None:
+        told.append((event.kind, event.device, event.text))
+        agent.events.told(event)
+    left_out = [text for kind, device, text in told if (kind, device) == ("control_left_out", "car")]
+    assert [text.split()[0] for text in left_out] == ([] if accepted else ["ev_phases"])
+    assert agent.controller.tick().commands.cars.keys() == {"car"}

@@ -75,6 +75,9 @@ class Guard:
         for device in home.settings.devices:
             if device.controlled and (why := self.why_not(device.id)):
                 events.warning("watched_only", f"is only watched: {why}", device.id)
+            elif device.controlled:
+                for kind, why in home.left_out(device.id).items():
+                    events.warning("control_left_out", f"{kind} is not used: {why}", device.id)
         for text in home.warnings:
             events.warning("settings", text)
 
