@@ -16,7 +16,7 @@ from hearth_agent.control.heartbeat import beat, pipe_to_supervisor
 from hearth_agent.control.leases import Lease, LeaseState
 from hearth_agent.control.leasing import make_leases
 from hearth_agent.control.loop import FRESH_S, Controller
-from hearth_agent.control.orders import GridCaps
+from hearth_agent.control.orders import Cause, GridCaps, Reason
 from hearth_agent.control.reassert import reassert
 from hearth_agent.control.timetrust import TimeWatch
 from hearth_agent.devices.bus import Bus
@@ -51,6 +51,7 @@ _ASK_AGAIN_S = 0.1
 _DAY_S = 86_400
 # of the clock
 _FIRST_FLUSH_S = 2.0
+_AS_PLANNED = (Cause.FALLBACK, Cause.CLOCK, Cause.PLAN)
 
 
 def make_devices(home: Home, clock: Clock, events: EventLog) -> dict[str, Device]:
@@ -179,11 +180,22 @@ class Agent:
 
     def _reason(self) -> str:
         reason, limits = self.home_planner.explained(self.controller.reason), self.grid_limits.why()
-        return f"{reason}; grid operator: {limits}" if limits else reason
+        told = [f"{device}: {why.text}" for device, why in self._held_back().items()]
+        return "; ".join([reason, *told, *([f"grid operator: {limits}"] if limits else [])])
+
+    def _held_back(self) -> dict[str, Reason]:
+        """Return why loads and roof are told something else than was planned; the battery's reason stands first."""
+        causes, store = self.controller.causes, self._home.store
+        return {
+            device: why
+            for device, why in causes.items()
+            if why.cause not in _AS_PLANNED and not (store and device == store.id)
+        }
 
     def mood(self) -> str:
-        """Return a text that changes when mode, plan or the grid operator's limits change."""
-        return f"{self.controller.mode} {self.plans.version} {self.grid_limits.why()}"
+        """Return a text that changes when mode, plan, the owner's wishes or the grid operator's limits change."""
+        wishes = [device for device, why in self._held_back().items() if why.cause is Cause.OVERRIDE]
+        return f"{self.controller.mode} {self.plans.version} {self.grid_limits.why()} {wishes}"
 
     def _publish_forecast(self, forecast: Forecast) -> None:
         self._outbox.put(topics.FORECAST, encode(forecast))

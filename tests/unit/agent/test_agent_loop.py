@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.proofs import prove
 
 from hearth_agent.app import Agent
+from hearth_agent.control.balance import Breach
 from hearth_agent.control.loop import FRESH_S
 from hearth_agent.devices.profile import Case, ControlKind
 from hearth_agent.devices.snapshot import Measured
+from hearth_agent.plan.overrides import LOCAL_NAME, write_local
 from hearth_agent.settings import load_home
 from hearth_core.clock import ManualClock
+from hearth_core.messages import Override
 
 NOW_S = 1_459_728_000.0
 SITE = """
@@ -119,6 +123,47 @@ def test_each_lease_is_told_its_part(agent: Agent, clock: ManualClock) -> None:
         agent.controller.tick()
     # 19 A may flow, 10 A are others'
     assert leases["left", ControlKind.EV_CURRENT]._wanted == {"current_a": 9.0, "paused": 0.0, "allowed": 1.0}
+
+
+def test_what_a_device_is_told_and_why_is_seen_by_who_looks(
+    agent: Agent, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    wish = Override(
+        home="anna",
+        version=7,
+        device="left",
+        issued_ms=int(NOW_S * 1000),
+        until_ms=int(NOW_S * 1000) + 3_600_000,
+        current_a=0.0,
+    )
+    write_local(agent._home.data_dir / LOCAL_NAME, [wish])
+    caplog.set_level("INFO", "hearth_agent.control.loop")
+    for _ in range(3):
+        clock.now_s += 1
+        see(agent, clock.now_s)
+        agent.controller.tick()
+    (line,) = [record.message for record in caplog.records if record.message.startswith("left ev_current")]
+    assert "paused 1" in line
+    assert line.endswith("because of override: the owner paused it (override 7)")
+    assert agent._reason() == "covers the house itself: there is no valid plan; left: the owner paused it"
+    assert "left" in agent.mood()
+
+
+def test_a_device_whose_control_was_withdrawn_counts_as_watched(agent: Agent, clock: ManualClock) -> None:
+    see(agent, NOW_S)
+    agent.controller.tick()
+    breach = Breach(check="soc", text="its signs are odd", concerns="store")
+    agent.controller.guard._withdraw(breach)
+    assert set(agent.controller.tick().commands.cars) == {"left"}
+    house = agent.controller._house
+    assert house.battery is None
+    assert agent.controller._leases["inverter", ControlKind.BATTERY_INTERVAL]._wanted is None
+    assert "no battery is steered; control of inverter is withdrawn" in agent._reason()
+    agent.controller.guard._withdraw(msgspec.structs.replace(breach, concerns="charger"))
+    clock.now_s += 1
+    see(agent, clock.now_s, grid_a=40.0, left_a=12.0)
+    assert agent.controller.tick().commands.cars == {}
+    assert agent.controller._house.chargers[0].controlled is False
 
 
 def test_values_older_than_a_minute_are_missing(agent: Agent, clock: ManualClock) -> None:

@@ -12,12 +12,14 @@ from hearth_agent.control.guards import own_mode
 from hearth_agent.control.leases import Lease
 from hearth_agent.control.orders import (
     CarReading,
+    Cause,
     Commands,
     GridCaps,
     HeaterReading,
     Interval,
     Measurements,
     Outcome,
+    Reason,
     State,
 )
 from hearth_agent.control.phases import currents
@@ -64,7 +66,8 @@ class Controller:
         self._profiles = home.profiles
         self.guard = Guard(home, snapshot, clock, events)
         self._leases = dict(leases)
-        self._house = house_of(home, frozenset(self._leases))
+        self._home, self._steered = home, frozenset(self._leases)
+        self._house = house_of(home, self._steered)
         battery = self._house.battery
         self._widest = own_mode(battery) if battery else Interval(0.0, 0.0)
         # what a charger is told in place of its own limit, where the wiring allows less than the device
@@ -79,6 +82,9 @@ class Controller:
         self.lag_s = 0.0
         self.mode = Mode.SELF_CONSUMPTION
         self.reason = "starting"
+        self.causes: Mapping[str, Reason] = {}
+        """By device: why it is told what it is told."""
+        self._logged: dict[tuple[str, ControlKind], tuple[Variables | None, Cause | None]] = {}
         self.grid: Callable[[], GridCaps] = GridCaps
         """Asked each step for what the grid operator allows."""
         self.overrides: Callable[[], Mapping[str, Override]] = dict
@@ -104,6 +110,7 @@ class Controller:
     def tick(self) -> Outcome:
         """Do one step."""
         at_s = self._clock.time()
+        self._leave_withdrawn()
         measured = self._measure()
         plan = self._plans.current(int(at_s * 1000))
         outcome = step(
@@ -119,16 +126,39 @@ class Controller:
         )
         self.guard.watch()
         self._state, self.mode, self.reason = outcome.state, outcome.mode, outcome.reason + self.guard.note
+        self.causes = outcome.causes
         self._order(outcome.commands)
         watchful = self._is_watchful(measured)
         for poller in self._urgent:
             poller.wanted_fresh = watchful
         return outcome
 
+    def _leave_withdrawn(self) -> None:
+        """Steer the others as if a device whose control was withdrawn were only watched."""
+        steered = frozenset(key for key in self._leases if self.guard.may_order(key[0]))
+        if steered != self._steered:
+            self._steered, self._house = steered, house_of(self._home, steered)
+
     def _order(self, commands: Commands) -> None:
         """Say to each lease what its device should do now; one whose control was withdrawn belongs in its own mode."""
         for (device, kind), lease in self._leases.items():
-            lease.want(self._wanted(commands, device, kind, lease) if self.guard.may_order(device) else None)
+            is_steered = (device, kind) in self._steered and self.guard.may_order(device)
+            order = self._wanted(commands, device, kind, lease) if is_steered else None
+            lease.want(order)
+            self._log(device, kind, order)
+
+    def _log(self, device: str, kind: ControlKind, order: Variables | None) -> None:
+        """Tell what a device is told from now on, and why; the same for another reason is for who looks closely."""
+        why = self.causes.get(device)
+        cause = why.cause if why else None
+        before = self._logged.get((device, kind), (None, None))
+        if (order, cause) == before:
+            return
+        self._logged[device, kind] = (order, cause)
+        said = "its own mode" if order is None else ", ".join(f"{name} {one:g}" for name, one in order.items())
+        because = f"{why.cause}: {why.text}{f' ({why.ref})' if why.ref else ''}" if why else "control was withdrawn"
+        level = logging.DEBUG if order == before[0] else logging.INFO
+        logger.log(level, "%s %s: %s, because of %s", device, kind, said, because)
 
     def _wanted(self, commands: Commands, device: str, kind: ControlKind, lease: Lease) -> Variables | None:
         match kind:

@@ -112,7 +112,7 @@ def step(
         allowed, state, why = _guarded(look, state, tick_s)
         causes[house.battery_id], mode = why, state.order_mode
     else:
-        why = Reason(Cause.FALLBACK, "there is no battery")
+        why = Reason(Cause.FALLBACK, "no battery is steered")
     commands = Commands(battery=allowed, cars=cars.commands, heaters=heat.commands, pv_limit_w=roof_w)
     return Outcome(commands=commands, state=state, mode=mode, reason=why.text, causes=causes)
 
