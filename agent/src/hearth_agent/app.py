@@ -9,6 +9,8 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable
 
+import numpy as np
+
 from hearth_agent import __version__
 from hearth_agent.control.books import Books
 from hearth_agent.control.flows import Flows, flows_of
@@ -39,6 +41,7 @@ from hearth_core import topics
 from hearth_core.clock import Clock, now_ms
 from hearth_core.messages import AgentState, Birth, DeviceInfo, Forecast, Status, encode
 from hearth_core.points import DeviceKind
+from hearth_models.sun import elevation_degrees
 
 logger = logging.getLogger(__name__)
 
@@ -237,7 +240,9 @@ class Agent:
         self.forecasts.observe(flows.load_w, flows.pv_w)
 
     def _flows(self) -> Flows:
-        return flows_of(self._home.profiles, self._fresh, self._clock.monotonic())
+        site = self._home.settings.site
+        height = elevation_degrees(np.array([self._clock.time()]), site.latitude, site.longitude)
+        return flows_of(self._home.profiles, self._fresh, self._clock.monotonic(), is_dark=bool(height[0] < 0))
 
     def _look_at_grid_limits(self) -> GridCaps:
         return self.grid_limits.look(self._fresh, self._fresh(self._grid, "power_w"))

@@ -56,14 +56,21 @@ class Flows(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def flows_of(profiles: Mapping[str, Profile], value: Value, at_s: float) -> Flows:
+def flows_of(profiles: Mapping[str, Profile], told: Value, at_s: float, *, is_dark: bool = False) -> Flows:
     """Gather one look.
 
     Args:
         profiles: Of all devices, as wired, by id.
-        value: The present values.
+        told: The present values.
         at_s: Seconds of a clock that never goes back.
+        is_dark: The sun is down: a PV inverter that does not answer is asleep, and gives nothing.
     """
+
+    def value(id_: str, point: str) -> float | None:
+        known = told(id_, point)
+        asleep = known is None and is_dark and point == "power_w" and profiles[id_].kind is DeviceKind.PV
+        return 0.0 if asleep else known
+
     grid = _first(profiles, DeviceKind.GRID_METER)
     store = _first(profiles, DeviceKind.HYBRID_INVERTER) or _first(profiles, DeviceKind.BATTERY)
     producers = [id_ for id_, profile in profiles.items() if profile.kind in PRODUCERS]
