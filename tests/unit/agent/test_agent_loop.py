@@ -143,8 +143,7 @@ def test_what_a_device_is_told_and_why_is_seen_by_who_looks(
         see(agent, clock.now_s)
         agent.controller.tick()
     (line,) = [record.message for record in caplog.records if record.message.startswith("left ev_current")]
-    assert "paused 1" in line
-    assert line.endswith("because of override: the owner paused it (override 7)")
+    assert line == "left ev_current: paused, because of override: the owner paused it (override 7)"
     assert agent._reason() == "covers the house itself: there is no valid plan; left: the owner paused it"
     assert "left" in agent.mood()
 
@@ -188,6 +187,9 @@ def test_meters_are_read_more_often_near_the_fuse(agent: Agent) -> None:
     see(agent, NOW_S, grid_a=11.0)
     agent.controller.tick()
     assert not agent.pollers["grid"].wanted_fresh
+    see(agent, NOW_S, grid_a=11.0, left_a=6.0)  # a car that may have to give way
+    agent.controller.tick()
+    assert {id_ for id_, poller in agent.pollers.items() if poller.wanted_fresh} == {"grid"}
     see(agent, NOW_S, grid_a=12.1)
     agent.controller.tick()
     assert {id_ for id_, poller in agent.pollers.items() if poller.wanted_fresh} == {
@@ -226,6 +228,10 @@ def test_a_battery_of_its_own_and_several_roofs_are_measured_steered_and_balance
     assert Case.LIMIT not in agent.controller._house.cases
     assert agent.controller.tick().commands.battery is not None
     agent.snapshot.poll("east", Measured(NOW_S, {}))
+    assert (agent._flows().load_w, agent._flows().pv_w) == (-500.0, 1_500.0)  # at two in the night it is asleep
+    clock.now_s += 12 * 3600  # noon
+    for device, values in (("grid", {"power_w": -1_200.0}), ("store", {"power_w": -800.0}), ("west", {"power_w": 0.0})):
+        agent.snapshot.poll(device, Measured(clock.monotonic(), values))
     assert agent._flows().load_w is None  # half of the roofs is a wrong number
 
 

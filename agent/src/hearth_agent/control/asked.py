@@ -13,6 +13,7 @@ from hearth_core.messages import HeatMode, LoadSlot, Override, Plan
 from hearth_models.planning.policy import slot_index
 
 NO_PLAN = Reason(Cause.FALLBACK, "as the owner set it: there is no valid plan")
+UNPLANNED = Reason(Cause.FALLBACK, "as the owner set it: the plan leaves it alone")
 NO_TIME = Reason(Cause.CLOCK, "as the owner set it: the clock cannot be trusted yet")
 _LATEST_S = 32_503_680_000.0  # the year 3000: later instants have no calendar worth asking
 

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 
+from hearth_agent.control.cars import drawn
 from hearth_agent.control.facts import house_of
 from hearth_agent.control.flows import flows_of
 from hearth_agent.control.guards import own_mode
@@ -25,7 +26,7 @@ from hearth_agent.control.orders import (
 from hearth_agent.control.phases import currents
 from hearth_agent.control.step import step
 from hearth_agent.control.withdrawal import Guard
-from hearth_agent.control.wording import Variables, battery_order, ev_order, heat_order, phases_order, pv_order
+from hearth_agent.control.wording import Variables, battery_order, ev_order, heat_order, phases_order, pv_order, spelled
 from hearth_agent.devices.poller import Poller
 from hearth_agent.devices.profile import ControlKind
 from hearth_agent.devices.snapshot import Snapshot
@@ -44,6 +45,7 @@ SLOW_FRESH_S = 600.0
 """The same for temperatures, which are polled less often."""
 # from this share of the main fuse on, the meter is read every control period
 _WATCHFUL = 0.6
+_DRAWS_A = 1.0
 _LAG_MEMORY = 0.9
 
 
@@ -73,6 +75,7 @@ class Controller:
         # what a charger is told in place of its own limit, where the wiring allows less than the device
         self._wired_a = {one.id: one.max_current_a for one in home.settings.devices}
         cars = [one.id for one in self._house.chargers]
+        self._pollers = pollers
         self._urgent = [pollers[id_] for id_ in (self._grid, store.id if store else None, *cars) if id_]
         self._state = State()
         self.stepped_s, self.due_s = time.monotonic(), clock.monotonic()
@@ -131,6 +134,8 @@ class Controller:
         watchful = self._is_watchful(measured)
         for poller in self._urgent:
             poller.wanted_fresh = watchful
+        if self._grid is not None:
+            self._pollers[self._grid].wanted_fresh = watchful or self._may_give_way(measured)
         return outcome
 
     def _leave_withdrawn(self) -> None:
@@ -155,10 +160,9 @@ class Controller:
         if (order, cause) == before:
             return
         self._logged[device, kind] = (order, cause)
-        said = "its own mode" if order is None else ", ".join(f"{name} {one:g}" for name, one in order.items())
         because = f"{why.cause}: {why.text}{f' ({why.ref})' if why.ref else ''}" if why else "control was withdrawn"
         level = logging.DEBUG if order == before[0] else logging.INFO
-        logger.log(level, "%s %s: %s, because of %s", device, kind, said, because)
+        logger.log(level, "%s %s: %s, because of %s", device, kind, spelled(kind, order), because)
 
     def _wanted(self, commands: Commands, device: str, kind: ControlKind, lease: Lease) -> Variables | None:
         match kind:
@@ -215,6 +219,11 @@ class Controller:
         if current_a is None or power_w is None:
             return None
         return abs(current_a) if power_w >= 0 else -abs(current_a)
+
+    def _may_give_way(self, measured: Measurements) -> bool:
+        """Tell whether a steered car draws something: then it gives way in time to whatever else is switched on."""
+        amps = (drawn(measured.cars[one.id]) for one in self._house.chargers if one.controlled)
+        return any(one is None or one > _DRAWS_A for one in amps)
 
     def _is_watchful(self, measured: Measurements) -> bool:
         """Tell whether a limit depends on fresh values: a forced order, or a phase on its way to the fuse."""
