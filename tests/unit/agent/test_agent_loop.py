@@ -125,6 +125,25 @@ def test_each_lease_is_told_its_part(agent: Agent, clock: ManualClock) -> None:
     assert leases["left", ControlKind.EV_CURRENT]._wanted == {"current_a": 9.0, "paused": 0.0, "allowed": 1.0}
 
 
+def test_a_phase_without_a_current_is_judged_by_its_power(agent: Agent) -> None:
+    powers = {"power_w": 2_300.0, "power_l1_w": 4_600.0, "power_l2_w": -2_300.0, "power_l3_w": 0.0}
+    agent.snapshot.poll("grid", Measured(NOW_S, {**powers, "voltage_l2_v": 250.0, "current_l3_a": 0.5}))
+    assert agent.controller._measure().phase_a == (20.0, -9.2, 0.5)
+    agent.snapshot.poll("left", Measured(NOW_S, {"current_l1_a": 10.0, "power_l2_w": 2_300.0, "power_l3_w": 0.0}))
+    assert agent.controller._measure().cars["left"].line_a == (10.0, 10.0, 0.0)
+    agent.snapshot.poll("grid", Measured(NOW_S, {"power_w": 2_300.0, "current_l1_a": 11.0}))
+    assert agent.controller._measure().phase_a == (None, None, None)
+
+
+def test_a_home_with_one_phase_has_one_power(tmp_path: Path, clock: ManualClock) -> None:
+    path = tmp_path / "agent.yaml"
+    site = SITE[: SITE.index("  - {id: grid")].replace("main_fuse_a: 20", "main_fuse_a: 40, phases: 1")
+    path.write_text(site + "  - {id: grid, profile: eastron-sdm230, host: 127.0.0.1}\n")
+    agent = Agent(load_home(path), clock)
+    agent.snapshot.poll("grid", Measured(NOW_S, {"power_w": -2_300.0, "current_l1_a": 11.0}))
+    assert agent.controller._measure().phase_a == (-11.0,)
+
+
 def test_what_a_device_is_told_and_why_is_seen_by_who_looks(
     agent: Agent, clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:

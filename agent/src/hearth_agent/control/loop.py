@@ -23,7 +23,7 @@ from hearth_agent.control.orders import (
     Reason,
     State,
 )
-from hearth_agent.control.phases import currents
+from hearth_agent.control.phases import PHASE_V, currents
 from hearth_agent.control.step import step
 from hearth_agent.control.withdrawal import Guard
 from hearth_agent.control.wording import Variables, battery_order, ev_order, heat_order, phases_order, pv_order, spelled
@@ -200,7 +200,7 @@ class Controller:
         value = self._snapshot.value
         code = value(device, "vehicle_state", now_s, FRESH_S)
         return CarReading(
-            line_a=tuple(value(device, f"current_l{line}_a", now_s, FRESH_S) for line in (1, 2, 3)),
+            line_a=tuple(self._line(device, line, now_s) for line in (1, 2, 3)),
             wanting=None if code is None or code == 0 else code in _WANTING,
         )
 
@@ -214,11 +214,23 @@ class Controller:
 
     def _phase(self, now_s: float, line: int) -> float | None:
         """Return a phase's current with the sign of its power: meters tell the magnitude only."""
-        current_a = self._snapshot.value(self._grid, f"current_l{line}_a", now_s, FRESH_S)
+        current_a = self._line(self._grid, line, now_s)
         power_w = self._snapshot.value(self._grid, f"power_l{line}_w", now_s, FRESH_S)
-        if current_a is None or power_w is None:
+        if power_w is None and self._house.limits.phases == 1:  # of a home with one phase it is the only power
+            power_w = self._snapshot.value(self._grid, "power_w", now_s, FRESH_S)
+        if power_w is None or current_a is None:
             return None
         return abs(current_a) if power_w >= 0 else -abs(current_a)
+
+    def _line(self, device: str | None, line: int, now_s: float) -> float | None:
+        """Return the current of one of a device's phases; where it tells none, what its power needs at least."""
+        current_a, power_w, voltage_v = (
+            self._snapshot.value(device, point, now_s, FRESH_S)
+            for point in (f"current_l{line}_a", f"power_l{line}_w", f"voltage_l{line}_v")
+        )
+        if current_a is None and power_w is not None:
+            return power_w / (voltage_v or PHASE_V)
+        return current_a
 
     def _may_give_way(self, measured: Measurements) -> bool:
         """Tell whether a steered car draws something: then it gives way in time to whatever else is switched on."""
@@ -227,7 +239,7 @@ class Controller:
 
     def _is_watchful(self, measured: Measurements) -> bool:
         """Tell whether a limit depends on fresh values: a forced order, or a phase on its way to the fuse."""
-        order = self._state.order
+        order = self._state.order if self._house.battery is not None else None
         if order is not None and (order.lowest_w > 0 or order.highest_w < 0):
             return bool(self._leases)
         amps = currents(self._house, measured)
