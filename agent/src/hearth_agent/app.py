@@ -17,7 +17,8 @@ from hearth_agent.control.flows import Flows, flows_of
 from hearth_agent.control.heartbeat import beat, pipe_to_supervisor
 from hearth_agent.control.leases import Lease, LeaseState
 from hearth_agent.control.leasing import make_leases
-from hearth_agent.control.loop import FRESH_S, Controller
+from hearth_agent.control.loop import Controller
+from hearth_agent.control.measuring import FRESH_S
 from hearth_agent.control.orders import Cause, GridCaps, Reason
 from hearth_agent.control.reassert import reassert
 from hearth_agent.control.timetrust import TimeWatch

@@ -10,7 +10,7 @@ from tests.proofs import prove
 
 from hearth_agent.app import Agent
 from hearth_agent.control.balance import Breach
-from hearth_agent.control.loop import FRESH_S
+from hearth_agent.control.measuring import FRESH_S
 from hearth_agent.devices.profile import Case, ControlKind
 from hearth_agent.devices.snapshot import Measured
 from hearth_agent.plan.overrides import LOCAL_NAME, write_local
@@ -128,11 +128,11 @@ def test_each_lease_is_told_its_part(agent: Agent, clock: ManualClock) -> None:
 def test_a_phase_without_a_current_is_judged_by_its_power(agent: Agent) -> None:
     powers = {"power_w": 2_300.0, "power_l1_w": 4_600.0, "power_l2_w": -2_300.0, "power_l3_w": 0.0}
     agent.snapshot.poll("grid", Measured(NOW_S, {**powers, "voltage_l2_v": 250.0, "current_l3_a": 0.5}))
-    assert agent.controller._measure().phase_a == (20.0, -9.2, 0.5)
+    assert agent.controller.measure().phase_a == (20.0, -9.2, 0.5)
     agent.snapshot.poll("left", Measured(NOW_S, {"current_l1_a": 10.0, "power_l2_w": 2_300.0, "power_l3_w": 0.0}))
-    assert agent.controller._measure().cars["left"].line_a == (10.0, 10.0, 0.0)
+    assert agent.controller.measure().cars["left"].line_a == (10.0, 10.0, 0.0)
     agent.snapshot.poll("grid", Measured(NOW_S, {"power_w": 2_300.0, "current_l1_a": 11.0}))
-    assert agent.controller._measure().phase_a == (None, None, None)
+    assert agent.controller.measure().phase_a == (None, None, None)
 
 
 def test_a_home_with_one_phase_has_one_power(tmp_path: Path, clock: ManualClock) -> None:
@@ -141,7 +141,7 @@ def test_a_home_with_one_phase_has_one_power(tmp_path: Path, clock: ManualClock)
     path.write_text(site + "  - {id: grid, profile: eastron-sdm230, host: 127.0.0.1}\n")
     agent = Agent(load_home(path), clock)
     agent.snapshot.poll("grid", Measured(NOW_S, {"power_w": -2_300.0, "current_l1_a": 11.0}))
-    assert agent.controller._measure().phase_a == (-11.0,)
+    assert agent.controller.measure().phase_a == (-11.0,)
 
 
 def test_what_a_device_is_told_and_why_is_seen_by_who_looks(
@@ -187,11 +187,11 @@ def test_a_device_whose_control_was_withdrawn_counts_as_watched(agent: Agent, cl
 def test_values_older_than_a_minute_are_missing(agent: Agent, clock: ManualClock) -> None:
     see(agent, NOW_S)
     clock.now_s += FRESH_S
-    measured = agent.controller._measure()
+    measured = agent.controller.measure()
     assert (measured.grid_w, measured.soc_percent) == (1_380.0, 50.0)
     assert measured.cars["left"].wanting is True
     clock.now_s += 0.1
-    measured = agent.controller._measure()
+    measured = agent.controller.measure()
     assert (measured.grid_w, measured.soc_percent, measured.battery_w, measured.pv_w) == (None,) * 4
     assert measured.phase_a == (None, None, None)
     assert measured.cars["left"].line_a == (None, None, None)
@@ -199,7 +199,7 @@ def test_values_older_than_a_minute_are_missing(agent: Agent, clock: ManualClock
     assert measured.heaters["pump"].power_w is None
     assert measured.heaters["pump"].temperature_c == 30.0  # temperatures are polled less often
     clock.now_s += 600
-    assert agent.controller._measure().heaters["pump"].temperature_c is None
+    assert agent.controller.measure().heaters["pump"].temperature_c is None
 
 
 def test_meters_are_read_more_often_near_the_fuse(agent: Agent) -> None:
@@ -239,7 +239,7 @@ def test_a_battery_of_its_own_and_several_roofs_are_measured_steered_and_balance
     agent.snapshot.poll("store", Measured(NOW_S, {"power_w": -800.0, "soc_percent": 40.0}))
     agent.snapshot.poll("east", Measured(NOW_S, {"power_w": 2_000.0}))
     agent.snapshot.poll("west", Measured(NOW_S, {"power_w": 1_500.0}))
-    measured = agent.controller._measure()
+    measured = agent.controller.measure()
     assert (measured.battery_w, measured.soc_percent, measured.pv_w) == (-800.0, 40.0, 1_500.0)
     flows = agent._flows()
     assert (flows.load_w, flows.pv_w, agent._charge()) == (1_500.0, 3_500.0, 40.0)

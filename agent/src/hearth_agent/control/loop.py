@@ -8,22 +8,20 @@ from collections.abc import Callable, Mapping
 
 from hearth_agent.control.cars import drawn
 from hearth_agent.control.facts import house_of
-from hearth_agent.control.flows import flows_of
 from hearth_agent.control.guards import own_mode
 from hearth_agent.control.leases import Lease
+from hearth_agent.control.measuring import Eyes
 from hearth_agent.control.orders import (
-    CarReading,
     Cause,
     Commands,
     GridCaps,
-    HeaterReading,
     Interval,
     Measurements,
     Outcome,
     Reason,
     State,
 )
-from hearth_agent.control.phases import PHASE_V, currents
+from hearth_agent.control.phases import currents
 from hearth_agent.control.step import step
 from hearth_agent.control.withdrawal import Guard
 from hearth_agent.control.wording import Variables, battery_order, ev_order, heat_order, phases_order, pv_order, spelled
@@ -39,10 +37,6 @@ from hearth_core.points import DeviceKind
 
 logger = logging.getLogger(__name__)
 
-FRESH_S = 60.0
-"""Older values count as missing."""
-SLOW_FRESH_S = 600.0
-"""The same for temperatures, which are polled less often."""
 # from this share of the main fuse on, the meter is read every control period
 _WATCHFUL = 0.6
 _DRAWS_A = 1.0
@@ -62,10 +56,10 @@ class Controller:
         clock: Clock,
         events: EventLog,
     ) -> None:
-        self._control_s, self._clock, self._snapshot, self._plans = home.settings.control_s, clock, snapshot, plans
+        self._control_s, self._clock, self._plans = home.settings.control_s, clock, plans
         grid, store = home.device_of(DeviceKind.GRID_METER), home.store
         self._grid = grid.id if grid else None
-        self._profiles = home.profiles
+        self._eyes = Eyes(home.profiles, self._grid, snapshot)
         self.guard = Guard(home, snapshot, clock, events)
         self._leases = dict(leases)
         self._home, self._steered = home, frozenset(self._leases)
@@ -114,7 +108,7 @@ class Controller:
         """Do one step."""
         at_s = self._clock.time()
         self._leave_withdrawn()
-        measured = self._measure()
+        measured = self.measure()
         plan = self._plans.current(int(at_s * 1000))
         outcome = step(
             self._house,
@@ -137,6 +131,10 @@ class Controller:
         if self._grid is not None:
             self._pollers[self._grid].wanted_fresh = watchful or self._may_give_way(measured)
         return outcome
+
+    def measure(self) -> Measurements:
+        """Look at the home."""
+        return self._eyes.look(self._house, self._clock.monotonic())
 
     def _leave_withdrawn(self) -> None:
         """Steer the others as if a device whose control was withdrawn were only watched."""
@@ -178,60 +176,6 @@ class Controller:
             case ControlKind.PV_LIMIT:
                 return pv_order(commands.pv_limit_w)
 
-    def _measure(self) -> Measurements:
-        now_s, value = self._clock.monotonic(), self._snapshot.value
-        flows = flows_of(self._profiles, lambda id_, point: value(id_, point, now_s, FRESH_S), now_s)
-        return Measurements(
-            grid_w=flows.grid_w,
-            phase_a=tuple(self._phase(now_s, line) for line in range(1, self._house.limits.phases + 1)),
-            battery_w=flows.battery_w,
-            soc_percent=flows.soc_percent,
-            pv_w=self._roof(now_s),
-            cars={one.id: self._car(one.id, now_s) for one in self._house.chargers},
-            heaters={one.id: self._heater(one.id, now_s) for one in self._house.heaters},
-        )
-
-    def _roof(self, now_s: float) -> float | None:
-        """Return what the roof that can be turned down feeds into the house: that is what its limit holds down."""
-        power_w = self._snapshot.value(self._house.pv_id, "power_w", now_s, FRESH_S)
-        return None if power_w is None else max(power_w, 0.0)
-
-    def _car(self, device: str, now_s: float) -> CarReading:
-        value = self._snapshot.value
-        code = value(device, "vehicle_state", now_s, FRESH_S)
-        return CarReading(
-            line_a=tuple(self._line(device, line, now_s) for line in (1, 2, 3)),
-            wanting=None if code is None or code == 0 else code in _WANTING,
-        )
-
-    def _heater(self, device: str, now_s: float) -> HeaterReading:
-        value = self._snapshot.value
-        water_c = value(device, "water_temperature_c", now_s, SLOW_FRESH_S)
-        flow_c = value(device, "flow_temperature_c", now_s, SLOW_FRESH_S)
-        return HeaterReading(
-            power_w=value(device, "power_w", now_s, FRESH_S), temperature_c=flow_c if water_c is None else water_c
-        )
-
-    def _phase(self, now_s: float, line: int) -> float | None:
-        """Return a phase's current with the sign of its power: meters tell the magnitude only."""
-        current_a = self._line(self._grid, line, now_s)
-        power_w = self._snapshot.value(self._grid, f"power_l{line}_w", now_s, FRESH_S)
-        if power_w is None and self._house.limits.phases == 1:  # of a home with one phase it is the only power
-            power_w = self._snapshot.value(self._grid, "power_w", now_s, FRESH_S)
-        if power_w is None or current_a is None:
-            return None
-        return abs(current_a) if power_w >= 0 else -abs(current_a)
-
-    def _line(self, device: str | None, line: int, now_s: float) -> float | None:
-        """Return the current of one of a device's phases; where it tells none, what its power needs at least."""
-        current_a, power_w, voltage_v = (
-            self._snapshot.value(device, point, now_s, FRESH_S)
-            for point in (f"current_l{line}_a", f"power_l{line}_w", f"voltage_l{line}_v")
-        )
-        if current_a is None and power_w is not None:
-            return power_w / (voltage_v or PHASE_V)
-        return current_a
-
     def _may_give_way(self, measured: Measurements) -> bool:
         """Tell whether a steered car draws something: then it gives way in time to whatever else is switched on."""
         amps = (drawn(measured.cars[one.id]) for one in self._house.chargers if one.controlled)
@@ -250,7 +194,3 @@ class Controller:
         if export_w is not None and -(measured.grid_w or 0.0) > 0.9 * export_w:
             return bool(self._leases)
         return self.grid().import_w is not None and bool(self._leases)
-
-
-# codes of vehicle_state: connected, charging
-_WANTING = (2, 3)
