@@ -9,13 +9,17 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable
 
+import numpy as np
+
 from hearth_agent import __version__
 from hearth_agent.control.books import Books
+from hearth_agent.control.flows import Flows, flows_of
 from hearth_agent.control.heartbeat import beat, pipe_to_supervisor
 from hearth_agent.control.leases import Lease, LeaseState
 from hearth_agent.control.leasing import make_leases
-from hearth_agent.control.loop import FRESH_S, Controller
-from hearth_agent.control.orders import GridCaps
+from hearth_agent.control.loop import Controller
+from hearth_agent.control.measuring import FRESH_S
+from hearth_agent.control.orders import Cause, GridCaps, Reason
 from hearth_agent.control.reassert import reassert
 from hearth_agent.control.timetrust import TimeWatch
 from hearth_agent.devices.bus import Bus
@@ -38,6 +42,7 @@ from hearth_core import topics
 from hearth_core.clock import Clock, now_ms
 from hearth_core.messages import AgentState, Birth, DeviceInfo, Forecast, Status, encode
 from hearth_core.points import DeviceKind
+from hearth_models.sun import elevation_degrees
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +55,7 @@ _ASK_AGAIN_S = 0.1
 _DAY_S = 86_400
 # of the clock
 _FIRST_FLUSH_S = 2.0
+_AS_PLANNED = (Cause.FALLBACK, Cause.CLOCK, Cause.PLAN)
 
 
 def make_devices(home: Home, clock: Clock, events: EventLog) -> dict[str, Device]:
@@ -82,13 +88,16 @@ class Agent:
         key = home.public_key
         self.plans = PlanStore(home.data_dir / "plan.sealed", settings.agent, key, clock, self.events)
         kinds = {id_: home.profiles[id_].kind for id_ in self.devices}
-        self.overrides = OverrideStore(home.data_dir, settings.agent, kinds, key, clock, self.events)
-        self.grid_limits = GridLimits(home.data_dir, settings.agent, settings.grid_limits, key, clock, self.events)
+        time_trusted = TimeWatch(clock, self.events)
+        self.overrides = OverrideStore(home.data_dir, settings.agent, kinds, key, clock, self.events, time_trusted)
+        self.grid_limits = GridLimits(
+            home.data_dir, settings.agent, settings.grid_limits, key, clock, self.events, time_trusted
+        )
         self._books = Books(home.data_dir, clock)
         leases = make_leases(home, self.devices, self._books, clock, self.events)
         self.controller = Controller(home, leases, self.pollers, self.snapshot, self.plans, clock, self.events)
         self.controller.grid, self.controller.overrides = self._look_at_grid_limits, self.overrides.current
-        self.controller.time_trusted = TimeWatch(clock, self.events)
+        self.controller.time_trusted = time_trusted
         self._outbox = Outbox()
         models = ModelStore(home.data_dir / "models", settings.agent, key, self.events)
         self.forecasts = ForecastService(
@@ -111,8 +120,8 @@ class Agent:
             self.events,
         )
         self._uplink = self._make_uplink()
-        grid, inverter = (home.device_of(kind) for kind in (DeviceKind.GRID_METER, DeviceKind.HYBRID_INVERTER))
-        self._grid, self._inverter = (one.id if one else None for one in (grid, inverter))
+        grid = home.device_of(DeviceKind.GRID_METER)
+        self._grid = grid.id if grid else None
         self._announced = self._describe()
 
     def _poller(self, device: Device) -> Poller:
@@ -175,11 +184,22 @@ class Agent:
 
     def _reason(self) -> str:
         reason, limits = self.home_planner.explained(self.controller.reason), self.grid_limits.why()
-        return f"{reason}; grid operator: {limits}" if limits else reason
+        told = [f"{device}: {why.text}" for device, why in self._held_back().items()]
+        return "; ".join([reason, *told, *([f"grid operator: {limits}"] if limits else [])])
+
+    def _held_back(self) -> dict[str, Reason]:
+        """Return why loads and roof are told something else than was planned; the battery's reason stands first."""
+        causes, store = self.controller.causes, self._home.store
+        return {
+            device: why
+            for device, why in causes.items()
+            if why.cause not in _AS_PLANNED and not (store and device == store.id)
+        }
 
     def mood(self) -> str:
-        """Return a text that changes when mode, plan or the grid operator's limits change."""
-        return f"{self.controller.mode} {self.plans.version} {self.grid_limits.why()}"
+        """Return a text that changes when mode, plan, the owner's wishes or the grid operator's limits change."""
+        wishes = [device for device, why in self._held_back().items() if why.cause is Cause.OVERRIDE]
+        return f"{self.controller.mode} {self.plans.version} {self.grid_limits.why()} {wishes}"
 
     def _publish_forecast(self, forecast: Forecast) -> None:
         self._outbox.put(topics.FORECAST, encode(forecast))
@@ -217,11 +237,13 @@ class Agent:
             wait_s = period_s - self._clock.time() % period_s
 
     def _observe(self) -> None:
-        now_s, value = self._clock.monotonic(), self.snapshot.value
-        grid_w = value(self._grid, "power_w", now_s, FRESH_S)
-        inverter_w = value(self._inverter, "power_w", now_s, FRESH_S) if self._inverter else 0.0
-        load_w = grid_w + inverter_w if grid_w is not None and inverter_w is not None else None
-        self.forecasts.observe(load_w, value(self._inverter, "pv_power_w", now_s, FRESH_S))
+        flows = self._flows()
+        self.forecasts.observe(flows.load_w, flows.pv_w)
+
+    def _flows(self) -> Flows:
+        site = self._home.settings.site
+        height = elevation_degrees(np.array([self._clock.time()]), site.latitude, site.longitude)
+        return flows_of(self._home.profiles, self._fresh, self._clock.monotonic(), is_dark=bool(height[0] < 0))
 
     def _look_at_grid_limits(self) -> GridCaps:
         return self.grid_limits.look(self._fresh, self._fresh(self._grid, "power_w"))
@@ -230,7 +252,7 @@ class Agent:
         return self.snapshot.value(device, point, self._clock.monotonic(), FRESH_S)
 
     def _charge(self) -> float | None:
-        return self._fresh(self._inverter, "soc_percent")
+        return self._flows().soc_percent
 
     async def run(self, stop: asyncio.Event) -> None:
         """Live until ``stop`` is set, then leave every device in its own mode and say goodbye."""

@@ -108,7 +108,8 @@ def check(config: Config) -> None:
         profile = home.profiles[device.id]
         gone = withdrawn.get(device.id)
         why = f"control was withdrawn, because {gone.text}" if gone else home.why_watched(device.id)
-        steered = "controlled" if not why else f"watched: {why}" if device.controlled else "watched"
+        left_out = "".join(f", without {kind}: {text}" for kind, text in home.left_out(device.id).items())
+        steered = f"controlled{left_out}" if not why else f"watched: {why}" if device.controlled else "watched"
         typer.echo(f"  {device.id:<16} {profile.profile:<18} {home.endpoints[device.id].place}  {steered}")
     typer.echo(f"  hub              {home.broker or 'none: readings stay in the spool'}")
     for text in home.warnings:

@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from hearth_agent.devices.catalogue import find_profile
 from hearth_agent.devices.endpoint import ON_A_LINE, Endpoint
-from hearth_agent.devices.profile import Profile, SafetyClass, Transport
+from hearth_agent.devices.profile import ControlKind, Profile, SafetyClass, Transport
 from hearth_agent.facts import HeaterFacts
 from hearth_agent.grid.sources import GridSource, problems
 from hearth_agent.proof import Phase, Proof, flaw
@@ -28,7 +28,10 @@ from hearth_core.signing import public_key_from_text
 from hearth_core.site import Site
 
 PASSWORD_VARIABLE = "HEARTH_AGENT_MQTT_PASSWORD"  # noqa: S105  the name of the variable, not its content
-_ONE_OF_A_KIND = (DeviceKind.GRID_METER, DeviceKind.HYBRID_INVERTER)
+_KEEPS_ORDERS = "it keeps an order when the agent is gone; set keeps_orders_ok: true if its owner accepts that"
+_STORES = (DeviceKind.HYBRID_INVERTER, DeviceKind.BATTERY)
+# of each of these a home has one at most: two could not be balanced, nor steered together
+_ONE_OF = (("grid_meter", (DeviceKind.GRID_METER,)), ("hybrid inverter or battery", _STORES))
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -84,7 +87,10 @@ class DeviceSettings(_Section, frozen=True, kw_only=True):
     rated_w: Annotated[float, Meta(gt=0, le=1e6)] = 1e6
     """Inverters whose roof can be turned down: the most it gives [W]."""
     keeps_orders_ok: bool = False
-    """The owner accepts that this device keeps an order for ever when nobody takes it back (class S and F)."""
+    """The owner accepts orders that this device keeps for ever when nobody takes them back (controls of class S and F).
+
+    Without it such controls are left out; those that end by themselves are used all the same.
+    """
     proof: Proof | None = None
     """Written by ``hearth-agent commission``."""
 
@@ -139,6 +145,11 @@ class Home(msgspec.Struct, frozen=True, kw_only=True):
         """Return the first device of a kind."""
         return next((d for d in self.settings.devices if self.profiles[d.id].kind is kind), None)
 
+    @property
+    def store(self) -> DeviceSettings | None:
+        """The device that stores energy: a hybrid inverter, or a battery on the house's own AC."""
+        return next((d for d in self.settings.devices if self.profiles[d.id].kind in _STORES), None)
+
     def device(self, device_id: str) -> DeviceSettings:
         """Return a device's settings by its id."""
         return next(d for d in self.settings.devices if d.id == device_id)
@@ -171,13 +182,16 @@ class Home(msgspec.Struct, frozen=True, kw_only=True):
             if why:
                 whose = "" if one is device else f"of the grid meter {one.id}: "
                 return f"{whose}{why}; run `hearth-agent commission --device {device_id}`"
-        if self._keeps_orders(device_id) and not device.keeps_orders_ok:
-            return "it keeps an order when the agent is gone; set keeps_orders_ok: true if its owner accepts that"
+        if len(self.left_out(device_id)) == len(self.profiles[device_id].controls):
+            return _KEEPS_ORDERS
         return ""
 
-    def _keeps_orders(self, device_id: str) -> bool:
-        controls = self.profiles[device_id].controls.values()
-        return any(control.safety_class is not SafetyClass.TIMED for control in controls)
+    def left_out(self, device_id: str) -> dict[ControlKind, str]:
+        """Return the controls of a device that are not used though it may be controlled, and why."""
+        if self.device(device_id).keeps_orders_ok:
+            return {}
+        controls = self.profiles[device_id].controls
+        return {kind: _KEEPS_ORDERS for kind, one in controls.items() if one.safety_class is not SafetyClass.TIMED}
 
 
 def load_home(path: Path) -> Home:
@@ -200,10 +214,10 @@ def load_home(path: Path) -> Home:
         profiles[device.id] = _profile(device, f"devices[{index}]", source, path.parent)
         endpoints[device.id] = endpoint_of(device, profiles[device.id], f"devices[{index}]", source)
         _check_wire(endpoints, device.id, f"devices[{index}]", source)
-    for kind in _ONE_OF_A_KIND:
-        same = [device.id for device in settings.devices if profiles[device.id].kind is kind]
+    for what, kinds in _ONE_OF:
+        same = [device.id for device in settings.devices if profiles[device.id].kind in kinds]
         if len(same) > 1:
-            raise ConfigError(source, "devices", same, f"One {kind} per home can be balanced; remove the others.")
+            raise ConfigError(source, "devices", same, f"One {what} per home can be balanced; remove the others.")
     check_site(settings, profiles, source)
     for field, value, remedy in problems(settings.grid_limits, {id_: [*one.points] for id_, one in profiles.items()}):
         raise ConfigError(source, f"grid_limits{field}", value, remedy)

@@ -20,6 +20,7 @@ _PHASE_V = 230.0
 _LEAST_ROOM_PERCENT = 10.0
 """An export limit that only the battery can keep needs at least so much of its charge to be movable."""
 _ON_PHASES = {DeviceKind.EV_CHARGER, DeviceKind.HEAT_PUMP, DeviceKind.WATER_HEATER}
+_PRODUCERS = {DeviceKind.HYBRID_INVERTER, DeviceKind.PV, DeviceKind.BATTERY}
 _ROLES = (DeviceKind.PV, DeviceKind.EV_CHARGER, DeviceKind.HEAT_PUMP, DeviceKind.WATER_HEATER, DeviceKind.APPLIANCE)
 
 
@@ -123,6 +124,9 @@ def _check_behind(
         raise ConfigError(source, field, device.behind, remedy)
     if profiles[device.id].profile == profiles[other.id].profile:
         remedy = f"Both have the profile {profiles[other.id].profile}: they would be the same device twice."
+        raise ConfigError(source, field, device.behind, remedy)
+    if {profiles[device.id].kind, profiles[other.id].kind} <= _PRODUCERS:
+        remedy = f"The power of one inverter would count twice; keep one of {device.id} and {other.id}."
         raise ConfigError(source, field, device.behind, remedy)
 
 

@@ -85,6 +85,18 @@ MISTAKES = [
     (GOOD.replace("10.0.0.4", "10.0.0.3, unit: 1"), "devices[2].unit", "1", "its own unit id"),
     (charger("behind: inverter"), "devices[2].behind", "inverter", "another host"),
     (charger("behind: nobody"), "devices[2].behind", "nobody", "other device"),
+    (
+        GOOD + "  - {id: roof, profile: sunspec-pv, host: 10.0.0.3, behind: inverter}\n",
+        "devices[3].behind",
+        "inverter",
+        "count twice",
+    ),
+    (
+        GOOD + "  - {id: store, profile: givenergy-aio, host: 10.0.0.9}\n",
+        "devices",
+        "store",
+        "hybrid inverter or battery",
+    ),
     (meter("role: grid_meter"), "devices[0].role", "grid_meter", "stand for"),
     (inverter("role: pv"), "devices[1].role", "pv", "Only a meter"),
     (meter("battery_sign: -1"), "devices[0].battery_sign", "-1", "measures no battery"),

@@ -123,12 +123,25 @@ def test_heaters_are_asked_in_their_own_words() -> None:
     for bad_w in (None, -1.0, math.inf, math.nan):
         bad = plan_of(LoadSlot(power_w=bad_w), device="boiler")
         assert heat_wish(BOILER, bad, None, NOW_S, NO_PLAN) == (None, NO_PLAN)
-    mode, power = owner("pump", heat_mode=HeatMode.FORCED), owner("boiler", power_w=500.0)
+    mode = owner("pump", heat_mode=HeatMode.FORCED)
     assert heat_wish(PUMP, None, mode, NOW_S, NO_PLAN).reason.ref == "override 3"
     assert heat_wish(PUMP, None, mode, NOW_S, NO_PLAN).command is HeatMode.FORCED
-    assert heat_wish(BOILER, None, power, NOW_S, NO_PLAN).command == 500.0
-    assert heat_wish(BOILER, None, mode, NOW_S, NO_PLAN).command is None
-    assert heat_wish(PUMP, None, power, NOW_S, NO_PLAN).command is None
+
+
+@pytest.mark.parametrize(
+    ("mode", "power_w"),
+    [
+        (HeatMode.BLOCKED, 0.0),
+        (HeatMode.NORMAL, None),
+        (HeatMode.RECOMMENDED, BOILER.rated_w),
+        (HeatMode.FORCED, BOILER.rated_w),
+    ],
+)
+def test_the_owner_speaks_of_modes_also_to_a_heater_that_takes_a_power(mode: HeatMode, power_w: float | None) -> None:
+    planned = plan_of(LoadSlot(power_w=700.0), device="boiler")
+    wish = heat_wish(BOILER, planned, owner("boiler", heat_mode=mode), NOW_S, NO_PLAN)
+    assert (wish.command, wish.reason.cause) == (power_w, Cause.OVERRIDE)
+    assert str(mode) in wish.reason.text
 
 
 def test_a_legionella_window_is_in_local_time_and_assumed_without_a_clock() -> None:

@@ -318,3 +318,15 @@ def test_nonsense_in_the_file_is_refused_with_its_field(tmp_path: Path, sources:
     path.write_text(CONFIG.format(sources=sources))
     with pytest.raises(ConfigError, match=field.replace("[", r"\[").replace("]", r"\]")):
         load_home(path)
+
+
+@pytest.mark.parametrize("wrong_s", [0.0, NOW_S + 400 * 86_400])
+def test_a_limit_is_obeyed_while_nobody_knows_the_time(tmp_path: Path, wrong_s: float) -> None:
+    """A machine without a clock of its own starts in 1970: a limit that waits at the broker is not from the future."""
+    clock = ManualClock(wrong_s)
+    limits = GridLimits(tmp_path, "anna", [], KEY.public_key(), clock, EventLog(clock), lambda: False)
+    assert limits.offer(seal(limit(duration_s=HOUR_S), KEY))
+    clock.now_s += HOUR_S - 1
+    assert limits.look(lambda _device, _point: None, None).import_w == 4_200.0
+    clock.now_s += 2
+    assert limits.look(lambda _device, _point: None, None).import_w is None

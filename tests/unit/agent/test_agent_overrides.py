@@ -89,6 +89,23 @@ def test_after_a_restart_with_a_clock_of_1970_it_lasts_no_longer_than_it_was_to(
     assert again.current() == {}
 
 
+@pytest.mark.parametrize("jump_s", [-NOW_S, 30 * 86_400.0])
+def test_a_wish_is_taken_while_nobody_knows_the_time_and_ends_by_the_steady_clock(
+    tmp_path: Path, jump_s: float
+) -> None:
+    clock, trusted = TwoClocks(NOW_S), False
+    clock.jump_s = jump_s
+    store = OverrideStore(tmp_path, "anna", KINDS, KEY.public_key(), clock, EventLog(clock), lambda: trusted)
+    assert store.offer(seal(wish(), KEY))
+    clock.now_s += 2 * 3600 - 1
+    assert store.current() == {"inverter": wish()}
+    clock.now_s += 1
+    assert store.current() == {}
+    assert store.offer(seal(wish(version=6), KEY))
+    clock.jump_s, trusted = 0.0, True  # the network has told the time, and this wish was over long ago
+    assert store.current() == {}
+
+
 def test_the_newest_version_of_a_device_counts_and_others_are_left_alone(tmp_path: Path) -> None:
     store, _, events = make(tmp_path)
     car = wish(device="charger", current_a=0.0)

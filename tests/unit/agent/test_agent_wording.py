@@ -7,8 +7,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hearth_agent.control.orders import Interval
-from hearth_agent.control.wording import battery_order, case_of, ev_order, may_raise, meet
+from hearth_agent.control.wording import (
+    Variables,
+    battery_order,
+    case_of,
+    ev_order,
+    heat_order,
+    may_raise,
+    meet,
+    phases_order,
+    pv_order,
+    spelled,
+)
 from hearth_agent.devices.controls import VARIABLES, Case, ControlKind
+from hearth_core.messages import HeatMode
 
 WIDEST = Interval(-5_000.0, 5_000.0)
 BATTERY = ControlKind.BATTERY_INTERVAL
@@ -99,3 +111,20 @@ def test_the_others_are_compared_by_their_power(
     assert meet(kind, less, more) == meet(kind, more, less) == less
     assert may_raise(kind, None, more) is forces
     assert not may_raise(kind, None, less)
+
+
+@pytest.mark.parametrize(
+    ("kind", "order", "text"),
+    [
+        (ControlKind.BATTERY_INTERVAL, None, "its own mode"),
+        (ControlKind.BATTERY_INTERVAL, words(Interval(-3_000.0, 0.0)), "between -3000 and 0 W"),
+        (ControlKind.EV_CURRENT, ev_order(0.0), "paused"),
+        (ControlKind.EV_CURRENT, ev_order(8.4), "at most 8 A"),
+        (ControlKind.EV_PHASES, phases_order(1), "phases: 1"),
+        (ControlKind.HEAT_MODE, heat_order(HeatMode.BLOCKED), "blocked"),
+        (ControlKind.HEAT_POWER, heat_order(1_234.0), "1230 W"),
+        (ControlKind.PV_LIMIT, pv_order(2_000.0), "at most 2000 W"),
+    ],
+)
+def test_an_order_is_said_to_a_person(kind: ControlKind, order: Variables | None, text: str) -> None:
+    assert spelled(kind, order) == text

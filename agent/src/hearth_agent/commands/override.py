@@ -63,6 +63,8 @@ def set_override(
     )
     _write(home, wish, at_ms)
     typer.echo(f"{device}: {describe(wish)} until {_local(home, wish.until_ms)}")
+    if why := home.why_watched(device):
+        typer.echo(f"{device} is only watched, so nothing happens: {why}")
 
 
 @app.command("list")

@@ -21,7 +21,7 @@ from hearth_agent.commissioning.site_file import DeviceChange, write_proofs
 from hearth_agent.control.books import Books
 from hearth_agent.control.withdrawal import bounds_of
 from hearth_agent.devices.device import Device
-from hearth_agent.devices.profile import ControlKind, SafetyClass
+from hearth_agent.devices.profile import ControlKind
 from hearth_agent.events import EventLog
 from hearth_agent.proof import Proof, profile_sha256
 from hearth_agent.settings import Home
@@ -75,7 +75,7 @@ class Course:
         self._books = Books(home.data_dir, clock)
         self._sampler = Sampler(devices, clock)
         grid = home.device_of(DeviceKind.GRID_METER)
-        store = home.device_of(DeviceKind.HYBRID_INVERTER) or home.device_of(DeviceKind.BATTERY)
+        store = home.store
         self._roles = Roles(grid.id, store.id if store else None) if grid else None
         self._ramps: dict[str, Ramp] = {}
 
@@ -198,15 +198,17 @@ class Course:
     def _change(self, device: str, findings: Sequence[Finding]) -> DeviceChange:
         """Ask for control, and return what is written at the device."""
         keeps: bool | None = self._home.device(device).keeps_orders_ok or None
-        classes = {control.safety_class for control in self._home.profiles[device].controls.values()}
-        if classes - {SafetyClass.TIMED} and not keeps:
+        sticky = self._home.left_out(device)
+        if sticky:
             question = (
-                f"{device} keeps an order for ever when nobody takes it back. Hearth takes it back when it stops, and "
-                "its supervisor when it dies; after a power cut of this computer alone nobody does. Is that accepted?"
+                f"{device} keeps an order ({', '.join(sticky)}) for ever when nobody takes it back. Hearth takes it "
+                "back when it stops, and its supervisor when it dies; after a power cut of this computer alone nobody "
+                "does. Is that accepted?"
             )
             keeps = self._asker.ask(device, "keeps-orders", question)
-        kinds = ", ".join(str(kind) for kind in self._home.profiles[device].controls)
-        accepted = keeps is not False and self._asker.ask(device, "control", f"{device}: may Hearth control {kinds}?")
+        offered = [kind for kind in self._home.profiles[device].controls if keeps or kind not in sticky]
+        question = f"{device}: may Hearth control {', '.join(offered)}?"
+        accepted = bool(offered) and self._asker.ask(device, "control", question)
         proof = self._proof(device, findings)
         return DeviceChange(proof=proof, controlled=accepted, keeps_orders_ok=keeps)
 

@@ -9,10 +9,11 @@ from hearth_agent.control.ev import CarWish
 from hearth_agent.control.heat import HeatWish
 from hearth_agent.control.house import Charger, Heater, House
 from hearth_agent.control.orders import Cause, HeatCommand, Reason
-from hearth_core.messages import LoadSlot, Override, Plan
+from hearth_core.messages import HeatMode, LoadSlot, Override, Plan
 from hearth_models.planning.policy import slot_index
 
 NO_PLAN = Reason(Cause.FALLBACK, "as the owner set it: there is no valid plan")
+UNPLANNED = Reason(Cause.FALLBACK, "as the owner set it: the plan leaves it alone")
 NO_TIME = Reason(Cause.CLOCK, "as the owner set it: the clock cannot be trusted yet")
 _LATEST_S = 32_503_680_000.0  # the year 3000: later instants have no calendar worth asking
 
@@ -39,12 +40,10 @@ def car_wish(charger: Charger, plan: Plan | None, override: Override | None, at_
 
 def heat_wish(heater: Heater, plan: Plan | None, override: Override | None, at_s: float, fallback: Reason) -> HeatWish:
     """Return what one heater is asked."""
-    if override is not None and override.heat_mode is not None and not heater.has_power:
+    if override is not None and override.heat_mode is not None:
         reason = Reason(Cause.OVERRIDE, f"the owner wants it {override.heat_mode}", f"override {override.version}")
-        return HeatWish(override.heat_mode, reason)
-    if override is not None and override.power_w is not None and heater.has_power:
-        reason = Reason(Cause.OVERRIDE, f"the owner wants {override.power_w:.0f} W", f"override {override.version}")
-        return HeatWish(_power(heater, override.power_w), reason)
+        mode = override.heat_mode
+        return HeatWish(_power_of(heater, mode) if heater.has_power else mode, reason)
     found = _slot(plan, heater.id, at_s, heater.offset_s)
     wanted: HeatCommand = None
     if found is not None:
@@ -100,6 +99,13 @@ def _current(charger: Charger, wanted_a: float) -> float | None:
         return None
     whole_a = float(math.floor(min(wanted_a, charger.max_a)))
     return whole_a if whole_a >= charger.min_a else 0.0
+
+
+def _power_of(heater: Heater, mode: HeatMode) -> float | None:
+    """Return a mode in the words of a heater that takes a power: nothing, all it has, or as it likes."""
+    if mode is HeatMode.NORMAL:
+        return None
+    return 0.0 if mode is HeatMode.BLOCKED else heater.rated_w
 
 
 def _power(heater: Heater, wanted_w: float | None) -> float | None:

@@ -16,7 +16,7 @@ Value = Callable[[str, str], float | None]
 """Device id and point -> its present value."""
 
 _CONSUMERS = (DeviceKind.EV_CHARGER, DeviceKind.HEAT_PUMP, DeviceKind.WATER_HEATER, DeviceKind.APPLIANCE)
-_PRODUCERS = (DeviceKind.HYBRID_INVERTER, DeviceKind.PV, DeviceKind.BATTERY)
+PRODUCERS = (DeviceKind.HYBRID_INVERTER, DeviceKind.PV, DeviceKind.BATTERY)
 _LINES = (1, 2, 3)
 
 
@@ -32,8 +32,9 @@ class Flows(msgspec.Struct, frozen=True, kw_only=True):
     inverter_w: float | None = None
     """AC power of all producers and batteries together; 0 in a home without any."""
     pv_w: float | None = None
-    """DC side of the hybrid inverter."""
+    """All roofs together: DC side of a hybrid inverter, AC side of others; None where there is none."""
     battery_w: float | None = None
+    """DC side of a hybrid inverter, AC side of a battery that has an inverter of its own."""
     soc_percent: float | None = None
     has_dc: bool = False
     """`inverter_w` is one hybrid inverter's, whose PV and battery are measured too."""
@@ -55,17 +56,25 @@ class Flows(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def flows_of(profiles: Mapping[str, Profile], value: Value, at_s: float) -> Flows:
+def flows_of(profiles: Mapping[str, Profile], told: Value, at_s: float, *, is_dark: bool = False) -> Flows:
     """Gather one look.
 
     Args:
         profiles: Of all devices, as wired, by id.
-        value: The present values.
+        told: The present values.
         at_s: Seconds of a clock that never goes back.
+        is_dark: The sun is down: a PV inverter that does not answer is asleep, and gives nothing.
     """
+
+    def value(id_: str, point: str) -> float | None:
+        known = told(id_, point)
+        asleep = known is None and is_dark and point == "power_w" and profiles[id_].kind is DeviceKind.PV
+        return 0.0 if asleep else known
+
     grid = _first(profiles, DeviceKind.GRID_METER)
     store = _first(profiles, DeviceKind.HYBRID_INVERTER) or _first(profiles, DeviceKind.BATTERY)
-    producers = [id_ for id_, profile in profiles.items() if profile.kind in _PRODUCERS]
+    producers = [id_ for id_, profile in profiles.items() if profile.kind in PRODUCERS]
+    roofs = [(id_, point) for id_ in producers if (point := _pv_point(profiles[id_])) is not None]
     consumers = [id_ for id_, profile in profiles.items() if profile.kind in _CONSUMERS]
     cars = [id_ for id_ in consumers if profiles[id_].kind is DeviceKind.EV_CHARGER]
     volts = [value(grid, f"voltage_l{n}_v") if grid else None for n in _LINES]
@@ -76,7 +85,7 @@ def flows_of(profiles: Mapping[str, Profile], value: Value, at_s: float) -> Flow
         phase_w=tuple(value(grid, f"power_l{n}_w") if grid else None for n in _LINES),
         phase_va=tuple(_product(v, a) for v, a in zip(volts, amps, strict=True)),
         inverter_w=_sum([_ac_power(profiles[id_], id_, value) for id_ in producers]),
-        pv_w=value(store, "pv_power_w") if store else None,
+        pv_w=_sum([value(id_, point) for id_, point in roofs]) if roofs else None,
         battery_w=_battery_power(profiles[store], store, value) if store else None,
         soc_percent=value(store, "soc_percent") if store else None,
         has_dc=len(producers) == 1 and profiles[producers[0]].kind is DeviceKind.HYBRID_INVERTER,
@@ -121,7 +130,14 @@ def _ac_power(profile: Profile, id_: str, value: Value) -> float | None:
 
 
 def _battery_power(profile: Profile, id_: str, value: Value) -> float | None:
-    return value(id_, "battery_power_w" if "battery_power_w" in profile.points else "power_w")
+    is_hybrid = profile.kind is DeviceKind.HYBRID_INVERTER
+    return value(id_, "battery_power_w") if is_hybrid else _ac_power(profile, id_, value)
+
+
+def _pv_point(profile: Profile) -> str | None:
+    if profile.kind is DeviceKind.PV:
+        return "power_w"
+    return "pv_power_w" if profile.kind is DeviceKind.HYBRID_INVERTER and "pv_power_w" in profile.points else None
 
 
 def _sum(values: Sequence[float | None]) -> float | None:

@@ -29,7 +29,10 @@ def make_leases(
     for settings in home.settings.devices:
         if not home.controlled(settings.id):
             continue
+        left_out = home.left_out(settings.id)
         for kind, control in home.profiles[settings.id].controls.items():
+            if kind in left_out:
+                continue
             if kind in _ONE_OF_A_KIND and any(kind is other for _, other in leases):
                 continue
             leases[settings.id, kind] = Lease(

@@ -6,23 +6,25 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 
+from hearth_agent.control.cars import drawn
 from hearth_agent.control.facts import house_of
 from hearth_agent.control.guards import own_mode
 from hearth_agent.control.leases import Lease
+from hearth_agent.control.measuring import Eyes
 from hearth_agent.control.orders import (
-    CarReading,
+    Cause,
     Commands,
     GridCaps,
-    HeaterReading,
     Interval,
     Measurements,
     Outcome,
+    Reason,
     State,
 )
 from hearth_agent.control.phases import currents
 from hearth_agent.control.step import step
 from hearth_agent.control.withdrawal import Guard
-from hearth_agent.control.wording import Variables, battery_order, ev_order, heat_order, phases_order, pv_order
+from hearth_agent.control.wording import Variables, battery_order, ev_order, heat_order, phases_order, pv_order, spelled
 from hearth_agent.devices.poller import Poller
 from hearth_agent.devices.profile import ControlKind
 from hearth_agent.devices.snapshot import Snapshot
@@ -35,12 +37,9 @@ from hearth_core.points import DeviceKind
 
 logger = logging.getLogger(__name__)
 
-FRESH_S = 60.0
-"""Older values count as missing."""
-SLOW_FRESH_S = 600.0
-"""The same for temperatures, which are polled less often."""
 # from this share of the main fuse on, the meter is read every control period
 _WATCHFUL = 0.6
+_DRAWS_A = 1.0
 _LAG_MEMORY = 0.9
 
 
@@ -57,18 +56,21 @@ class Controller:
         clock: Clock,
         events: EventLog,
     ) -> None:
-        self._control_s, self._clock, self._snapshot, self._plans = home.settings.control_s, clock, snapshot, plans
-        grid, inverter = (home.device_of(kind) for kind in (DeviceKind.GRID_METER, DeviceKind.HYBRID_INVERTER))
-        self._grid, self._inverter = (one.id if one else None for one in (grid, inverter))
+        self._control_s, self._clock, self._plans = home.settings.control_s, clock, plans
+        grid, store = home.device_of(DeviceKind.GRID_METER), home.store
+        self._grid = grid.id if grid else None
+        self._eyes = Eyes(home.profiles, self._grid, snapshot)
         self.guard = Guard(home, snapshot, clock, events)
         self._leases = dict(leases)
-        self._house = house_of(home, frozenset(self._leases))
+        self._home, self._steered = home, frozenset(self._leases)
+        self._house = house_of(home, self._steered)
         battery = self._house.battery
         self._widest = own_mode(battery) if battery else Interval(0.0, 0.0)
         # what a charger is told in place of its own limit, where the wiring allows less than the device
         self._wired_a = {one.id: one.max_current_a for one in home.settings.devices}
         cars = [one.id for one in self._house.chargers]
-        self._urgent = [pollers[id_] for id_ in (self._grid, self._inverter, *cars) if id_]
+        self._pollers = pollers
+        self._urgent = [pollers[id_] for id_ in (self._grid, store.id if store else None, *cars) if id_]
         self._state = State()
         self.stepped_s, self.due_s = time.monotonic(), clock.monotonic()
         """When the last step ended [real s], and when the next is to begin [s of the home's clock]."""
@@ -77,6 +79,9 @@ class Controller:
         self.lag_s = 0.0
         self.mode = Mode.SELF_CONSUMPTION
         self.reason = "starting"
+        self.causes: Mapping[str, Reason] = {}
+        """By device: why it is told what it is told."""
+        self._logged: dict[tuple[str, ControlKind], tuple[Variables | None, Cause | None]] = {}
         self.grid: Callable[[], GridCaps] = GridCaps
         """Asked each step for what the grid operator allows."""
         self.overrides: Callable[[], Mapping[str, Override]] = dict
@@ -102,7 +107,8 @@ class Controller:
     def tick(self) -> Outcome:
         """Do one step."""
         at_s = self._clock.time()
-        measured = self._measure()
+        self._leave_withdrawn()
+        measured = self.measure()
         plan = self._plans.current(int(at_s * 1000))
         outcome = step(
             self._house,
@@ -117,16 +123,44 @@ class Controller:
         )
         self.guard.watch()
         self._state, self.mode, self.reason = outcome.state, outcome.mode, outcome.reason + self.guard.note
+        self.causes = outcome.causes
         self._order(outcome.commands)
         watchful = self._is_watchful(measured)
         for poller in self._urgent:
             poller.wanted_fresh = watchful
+        if self._grid is not None:
+            self._pollers[self._grid].wanted_fresh = watchful or self._may_give_way(measured)
         return outcome
+
+    def measure(self) -> Measurements:
+        """Look at the home."""
+        return self._eyes.look(self._house, self._clock.monotonic())
+
+    def _leave_withdrawn(self) -> None:
+        """Steer the others as if a device whose control was withdrawn were only watched."""
+        steered = frozenset(key for key in self._leases if self.guard.may_order(key[0]))
+        if steered != self._steered:
+            self._steered, self._house = steered, house_of(self._home, steered)
 
     def _order(self, commands: Commands) -> None:
         """Say to each lease what its device should do now; one whose control was withdrawn belongs in its own mode."""
         for (device, kind), lease in self._leases.items():
-            lease.want(self._wanted(commands, device, kind, lease) if self.guard.may_order(device) else None)
+            is_steered = (device, kind) in self._steered and self.guard.may_order(device)
+            order = self._wanted(commands, device, kind, lease) if is_steered else None
+            lease.want(order)
+            self._log(device, kind, order)
+
+    def _log(self, device: str, kind: ControlKind, order: Variables | None) -> None:
+        """Tell what a device is told from now on, and why; the same for another reason is for who looks closely."""
+        why = self.causes.get(device)
+        cause = why.cause if why else None
+        before = self._logged.get((device, kind), (None, None))
+        if (order, cause) == before:
+            return
+        self._logged[device, kind] = (order, cause)
+        because = f"{why.cause}: {why.text}{f' ({why.ref})' if why.ref else ''}" if why else "control was withdrawn"
+        level = logging.DEBUG if order == before[0] else logging.INFO
+        logger.log(level, "%s %s: %s, because of %s", device, kind, spelled(kind, order), because)
 
     def _wanted(self, commands: Commands, device: str, kind: ControlKind, lease: Lease) -> Variables | None:
         match kind:
@@ -142,51 +176,14 @@ class Controller:
             case ControlKind.PV_LIMIT:
                 return pv_order(commands.pv_limit_w)
 
-    def _measure(self) -> Measurements:
-        now_s, value = self._clock.monotonic(), self._snapshot.value
-        grid, inverter = self._grid, self._inverter
-        return Measurements(
-            grid_w=value(grid, "power_w", now_s, FRESH_S),
-            phase_a=tuple(self._phase(now_s, line) for line in range(1, self._house.limits.phases + 1)),
-            battery_w=value(inverter, "battery_power_w", now_s, FRESH_S),
-            soc_percent=value(inverter, "soc_percent", now_s, FRESH_S),
-            pv_w=self._pv_power(now_s),
-            cars={one.id: self._car(one.id, now_s) for one in self._house.chargers},
-            heaters={one.id: self._heater(one.id, now_s) for one in self._house.heaters},
-        )
-
-    def _pv_power(self, now_s: float) -> float | None:
-        value = self._snapshot.value
-        told = value(self._inverter, "pv_power_w", now_s, FRESH_S)
-        return told if told is not None else value(self._house.pv_id, "power_w", now_s, FRESH_S)
-
-    def _car(self, device: str, now_s: float) -> CarReading:
-        value = self._snapshot.value
-        code = value(device, "vehicle_state", now_s, FRESH_S)
-        return CarReading(
-            line_a=tuple(value(device, f"current_l{line}_a", now_s, FRESH_S) for line in (1, 2, 3)),
-            wanting=None if code is None or code == 0 else code in _WANTING,
-        )
-
-    def _heater(self, device: str, now_s: float) -> HeaterReading:
-        value = self._snapshot.value
-        water_c = value(device, "water_temperature_c", now_s, SLOW_FRESH_S)
-        flow_c = value(device, "flow_temperature_c", now_s, SLOW_FRESH_S)
-        return HeaterReading(
-            power_w=value(device, "power_w", now_s, FRESH_S), temperature_c=flow_c if water_c is None else water_c
-        )
-
-    def _phase(self, now_s: float, line: int) -> float | None:
-        """Return a phase's current with the sign of its power: meters tell the magnitude only."""
-        current_a = self._snapshot.value(self._grid, f"current_l{line}_a", now_s, FRESH_S)
-        power_w = self._snapshot.value(self._grid, f"power_l{line}_w", now_s, FRESH_S)
-        if current_a is None or power_w is None:
-            return None
-        return abs(current_a) if power_w >= 0 else -abs(current_a)
+    def _may_give_way(self, measured: Measurements) -> bool:
+        """Tell whether a steered car draws something: then it gives way in time to whatever else is switched on."""
+        amps = (drawn(measured.cars[one.id]) for one in self._house.chargers if one.controlled)
+        return any(one is None or one > _DRAWS_A for one in amps)
 
     def _is_watchful(self, measured: Measurements) -> bool:
         """Tell whether a limit depends on fresh values: a forced order, or a phase on its way to the fuse."""
-        order = self._state.order
+        order = self._state.order if self._house.battery is not None else None
         if order is not None and (order.lowest_w > 0 or order.highest_w < 0):
             return bool(self._leases)
         amps = currents(self._house, measured)
@@ -197,8 +194,3 @@ class Controller:
         if export_w is not None and -(measured.grid_w or 0.0) > 0.9 * export_w:
             return bool(self._leases)
         return self.grid().import_w is not None and bool(self._leases)
-
-
-_ONE_OF_A_KIND = (ControlKind.BATTERY_INTERVAL, ControlKind.PV_LIMIT)
-# codes of vehicle_state: connected, charging
-_WANTING = (2, 3)

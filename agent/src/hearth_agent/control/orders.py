@@ -36,6 +36,7 @@ class Measurements(msgspec.Struct, frozen=True, kw_only=True):
     battery_w: float | None = None
     soc_percent: float | None = None
     pv_w: float | None = None
+    """AC power of the roof that can be turned down."""
     cars: Mapping[str, CarReading] = {}
     heaters: Mapping[str, HeaterReading] = {}
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from hearth_agent.control.asked import NO_PLAN, NO_TIME, car_wish, heat_wish, protected
+from hearth_agent.control.asked import NO_PLAN, NO_TIME, UNPLANNED, car_wish, heat_wish, protected
 from hearth_agent.control.battery import expressible, follow
 from hearth_agent.control.ev import steer_cars
 from hearth_agent.control.grid import export_limit_w, import_budget_w, limit_roof
@@ -76,7 +76,8 @@ def step(
         Commands, the next state, and what is done and why, by device.
     """
     measured = believable(measured)
-    plan, fallback = (plan, NO_PLAN) if time_trusted else (None, NO_TIME)
+    plan = plan if time_trusted else None
+    fallback = NO_TIME if not time_trusted else NO_PLAN if plan is None else UNPLANNED
     wishes, state = in_force(overrides or {}, state, at_s, tick_s, time_trusted=time_trusted)
     amps = currents(house, measured)
     danger, state = watch(house, state, measured, amps, tick_s)
@@ -112,7 +113,7 @@ def step(
         allowed, state, why = _guarded(look, state, tick_s)
         causes[house.battery_id], mode = why, state.order_mode
     else:
-        why = Reason(Cause.FALLBACK, "there is no battery")
+        why = Reason(Cause.FALLBACK, "no battery is steered")
     commands = Commands(battery=allowed, cars=cars.commands, heaters=heat.commands, pv_limit_w=roof_w)
     return Outcome(commands=commands, state=state, mode=mode, reason=why.text, causes=causes)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from hearth_agent.control.balance import Balance, Bounds, Breach, look
-from hearth_agent.control.flows import flows_of
+from hearth_agent.control.flows import PRODUCERS, flows_of
 from hearth_agent.devices.snapshot import Snapshot
 from hearth_agent.events import EventLog
 from hearth_agent.files import write_durably
@@ -48,8 +48,8 @@ def withdrawals(home: Home) -> dict[str, Withdrawal]:
 def bounds_of(home: Home) -> Bounds:
     """Return what the balance may know of this home."""
     settings, limits, battery = home.settings.balance, home.settings.site.limits, home.settings.site.battery
-    store = home.device_of(DeviceKind.HYBRID_INVERTER)
-    symmetric = store is not None and store.proof is not None and len(store.proof.phases) == _ALL_PHASES
+    producers = [one for one in home.settings.devices if home.profiles[one.id].kind in PRODUCERS]
+    symmetric = all(one.proof is not None and len(one.proof.phases) == _ALL_PHASES for one in producers)
     return Bounds(
         tolerance_w=settings.tolerance_w,
         tolerance_share=settings.tolerance_percent / 100,
@@ -59,7 +59,7 @@ def bounds_of(home: Home) -> Bounds:
         main_fuse_a=limits.main_fuse_a,
         capacity_wh=battery.capacity_wh if battery else None,
         # a third each, and something for inverters that share unevenly
-        inverter_share=0.45 if symmetric else 1.0,
+        inverter_share=0.45 if producers and symmetric else 1.0,
     )
 
 
@@ -75,6 +75,9 @@ class Guard:
         for device in home.settings.devices:
             if device.controlled and (why := self.why_not(device.id)):
                 events.warning("watched_only", f"is only watched: {why}", device.id)
+            elif device.controlled:
+                for kind, why in home.left_out(device.id).items():
+                    events.warning("control_left_out", f"{kind} is not used: {why}", device.id)
         for text in home.warnings:
             events.warning("settings", text)
 

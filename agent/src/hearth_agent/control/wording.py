@@ -111,6 +111,25 @@ def _interval_order(low: float, high: float) -> Variables:
     }
 
 
+def spelled(kind: ControlKind, order: Variables | None) -> str:
+    """Say an order to a person, signs as everywhere."""
+    if order is None:
+        return "its own mode"
+    match kind:
+        case ControlKind.BATTERY_INTERVAL:
+            return f"between {-order['charge_w'] + 0.0:g} and {order['discharge_w']:g} W"
+        case ControlKind.EV_CURRENT:
+            return "paused" if order["paused"] else f"at most {order['current_a']:g} A"
+        case ControlKind.EV_PHASES:
+            return f"phases: {order['phases']:g}"
+        case ControlKind.HEAT_MODE:
+            return next(str(mode) for mode, (state, *_) in _SG_READY.items() if state == order["mode"])
+        case ControlKind.HEAT_POWER:
+            return f"{order['power_w']:g} W"
+        case ControlKind.PV_LIMIT:
+            return f"at most {order['limit_w']:g} W"
+
+
 def case_of(kind: ControlKind, order: Variables) -> Case | None:
     """Return what kind of order it is; None for controls that have only one kind."""
     if kind is ControlKind.EV_CURRENT:

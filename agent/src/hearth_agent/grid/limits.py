@@ -49,7 +49,10 @@ class _Kept(msgspec.Struct):
 
 
 class GridLimits:
-    """Looked at with each step of the controller."""
+    """Looked at with each step of the controller.
+
+    While nobody knows what time it is, a limit is obeyed whatever its date, and lasts its whole duration.
+    """
 
     def __init__(
         self,
@@ -59,9 +62,10 @@ class GridLimits:
         key: Ed25519PublicKey | None,
         clock: Clock,
         events: EventLog,
+        time_trusted: Callable[[], bool] = lambda: True,
     ) -> None:
         self._path, self._home, self._key = folder / "grid-limits.json", home, key
-        self._clock, self._events = clock, events
+        self._clock, self._events, self._time_trusted = clock, events, time_trusted
         self._journal = Journal(folder / "grid-limits.log", clock)
         self._sources = {source.name: source for source in with_mqtt(sources)}
         self._kept = self._restore()
@@ -116,9 +120,9 @@ class GridLimits:
             raise GridLimitRefusedError(f"it is for {limit.home}, this home is {self._home}")
         if limit.version <= last:
             raise GridLimitRefusedError(f"version {limit.version} is not newer than {last}")
-        if limit.issued_ms > now_ms(self._clock) + _FUTURE_MS:
+        if self._age_ms(limit) < -_FUTURE_MS:
             raise GridLimitRefusedError("it was issued in the future")
-        if limit.issued_ms + _OLDEST_MS < now_ms(self._clock):
+        if self._age_ms(limit) > _OLDEST_MS:
             raise GridLimitRefusedError("it is older than a year")
         if self._left_s(limit) == 0:
             raise GridLimitRefusedError("it is over")
@@ -129,8 +133,11 @@ class GridLimits:
         """Return for how long a limit still holds that was on its way for a while."""
         if limit.duration_s is None:
             return None
-        late_s = max(0.0, (now_ms(self._clock) - limit.issued_ms) / 1000)
-        return max(0.0, limit.duration_s - late_s)
+        return max(0.0, limit.duration_s - max(0.0, self._age_ms(limit) / 1000))
+
+    def _age_ms(self, limit: GridLimit) -> int:
+        """Return how long ago a limit was issued; 0 while the clock is not believed."""
+        return now_ms(self._clock) - limit.issued_ms if self._time_trusted() else 0
 
     def look(self, read: Read, grid_w: float | None) -> GridCaps:
         """Let time pass, hear the sources at home, and return what holds now.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -94,7 +94,10 @@ class _Active(msgspec.Struct, frozen=True):
 
 
 class OverrideStore:
-    """Looked at with each step of the controller."""
+    """Looked at with each step of the controller.
+
+    While nobody knows what time it is, a wish is taken whatever its dates, and lasts as long as it was to last.
+    """
 
     def __init__(
         self,
@@ -104,10 +107,11 @@ class OverrideStore:
         key: Ed25519PublicKey | None,
         clock: Clock,
         events: EventLog,
+        time_trusted: Callable[[], bool] = lambda: True,
     ) -> None:
         self._folder, self._home, self._kinds, self._key = folder / "overrides", home, kinds, key
         self._local_path = folder / LOCAL_NAME
-        self._clock, self._events = clock, events
+        self._clock, self._events, self._time_trusted = clock, events, time_trusted
         self._hub: dict[str, _Active] = {}
         self._local: dict[str, _Active] = {}
         self._local_seen: tuple[int, int] | None = None
@@ -125,7 +129,7 @@ class OverrideStore:
             if known is not None and known.override == override:
                 return False  # the broker repeats its retained message after every reconnect
             last_version = known.override.version if known is not None else 0
-            check_override(override, self._home, self._kinds, now_ms(self._clock), last_version)
+            check_override(override, self._home, self._kinds, self._at_ms(override), last_version)
         except (OverrideRefusedError, PoisonMessageError, SignatureError) as error:
             if sealed != self._last_refused:
                 self._events.warning("override_refused", str(error))
@@ -138,7 +142,8 @@ class OverrideStore:
     def current(self) -> Mapping[str, Override]:
         """Return the wishes in force, by device; one that has ended by either clock is not among them."""
         self._look_at_local()
-        at_ms, tick_s = now_ms(self._clock), self._clock.monotonic()
+        at_ms = now_ms(self._clock) if self._time_trusted() else -math.inf
+        tick_s = self._clock.monotonic()
         found: dict[str, Override] = {}
         for device in {*self._hub, *self._local}:
             known = [one[device] for one in (self._hub, self._local) if device in one]
@@ -150,8 +155,12 @@ class OverrideStore:
         return found
 
     def _active(self, override: Override) -> _Active:
-        left_ms = min(override.until_ms - now_ms(self._clock), override.until_ms - override.issued_ms)
+        left_ms = min(override.until_ms - self._at_ms(override), override.until_ms - override.issued_ms)
         return _Active(override, self._clock.monotonic() + left_ms / 1000)
+
+    def _at_ms(self, override: Override) -> int:
+        """Return the instant from which a wish is looked at: its own beginning while the clock is not believed."""
+        return now_ms(self._clock) if self._time_trusted() else override.issued_ms
 
     def _open(self, sealed: bytes) -> Override:
         if len(sealed) > MOST_BYTES:
@@ -193,7 +202,7 @@ class OverrideStore:
                 self._local[override.device] = before  # its end by the steady clock stands
                 continue
             try:
-                check_override(override, self._home, self._kinds, now_ms(self._clock))
+                check_override(override, self._home, self._kinds, self._at_ms(override))
             except OverrideRefusedError as error:
                 self._events.warning("override_refused", f"{self._local_path.name}: {error}")
                 continue
