@@ -129,7 +129,8 @@ def _shed_in_time(now: Moment, past: Past) -> bool:
         if now.battery is not None and (now.believed.battery_w or 0.0) < 0:
             spared_w = max(now.battery.lowest_w - (now.believed.battery_w or 0.0), 0.0)
             relief_a += spared_w / VOLT / now.house.limits.phases
-            left = left or ("battery" if now.battery.lowest_w < 0 else "")
+            can_rest = now.house.cases & {Case.LIMIT, Case.HOLD}  # or else nobody can stop it
+            left = left or ("battery" if now.battery.lowest_w < 0 and can_rest else "")
         if not left or now.high_a()[line] - relief_a <= fuse_a:
             past.unshed_s.pop(line, None)
         elif now.tick_s - past.unshed_s.setdefault(line, now.tick_s) >= 10.0:

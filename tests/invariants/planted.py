@@ -151,7 +151,7 @@ PLANTED = (
     Planted("any clock is trusted", "I-13", _step_trusts_any_clock, seed=0),
     Planted("overrides never end", "I-14", _overrides_never_end, seed=16),
     Planted("the owner is not heard", "I-14", _own_wishes_are_ignored, seed=8),
-    Planted("no daily budget", "I-15", _constant(caps, "has", lambda *_: True), home_steps=1_500, seed=1),
+    Planted("no daily budget", "I-15", _constant(caps, "has", lambda *_: True), home_steps=3_000, seed=1),
     Planted("no first look", "I-17", _constant(phases, "FIRST_READ_S", 0.0), seed=1),
     Planted(
         "slot edges come early", "I-18", _constant(asked, "slot_time_s", lambda plan, at_s, offset_s: at_s), seed=14

@@ -19,6 +19,7 @@ from hearth_models.planning.policy import decide, interval, slot_index
 
 SHORTEST_ORDER_S = 60.0
 """An order stays at least so long, so that a value on the edge does not make it flap."""
+_SAME_W = 25.0
 _LONGEST_LAG_S = 60.0
 _REST = Interval(0.0, 0.0)
 
@@ -52,7 +53,7 @@ def follow(
         text = "covers the house itself: meter or state of charge is missing"
         return _taken(state, own._replace(reason=Reason(Cause.METER, text)), tick_s)
     asked = _overridden(battery, override) or _planned(house, battery, measured, plan, at_s) or own
-    asked = _possible(house, state, own, asked, tick_s)
+    asked = _unless_the_same(state, measured, _possible(house, state, own, asked, tick_s))
     if asked.allowed == own.allowed or state.order is None:
         return _taken(state, asked, tick_s)
     owners = Cause.OVERRIDE in (asked.reason.cause, state.order_reason.cause)  # his wish begins and ends at once
@@ -64,6 +65,26 @@ def follow(
         return state
     # its slot is over: on to the same plan's next one, or else back to the own mode
     return _taken(state, asked if asked.version == state.order_version else own, tick_s)
+
+
+def _unless_the_same(state: State, measured: Measurements, asked: Order) -> Order:
+    """Keep the order in force where the plan's new one would let the battery do the same now.
+
+    Around sunrise the surplus comes and goes, and with it the reason; a device need not be told each time.
+    """
+    order, net_w = state.order, _net_w(measured)
+    planned = asked.reason.cause is state.order_reason.cause is Cause.PLAN
+    if not planned or order is None or net_w is None or not (order.contains(_REST) and asked.allowed.contains(_REST)):
+        return asked
+    now_w, then_w = (min(max(net_w, one.lowest_w), one.highest_w) for one in (order, asked.allowed))
+    if abs(now_w - then_w) > _SAME_W:
+        return asked
+    return asked._replace(allowed=order, mode=state.order_mode)
+
+
+def _net_w(measured: Measurements) -> float | None:
+    """Return what the home needs without its battery [W]."""
+    return None if measured.battery_w is None or measured.grid_w is None else measured.grid_w + measured.battery_w
 
 
 def _taken(state: State, order: Order, tick_s: float) -> State:
@@ -100,9 +121,8 @@ def _planned(house: House, battery: Battery, measured: Measurements, plan: Plan 
     """Return the plan's order for the instant; None where there is none."""
     if plan is None or slot_index(plan, at_s) is None:
         return None
-    net_w = None if measured.battery_w is None or measured.grid_w is None else measured.grid_w + measured.battery_w
     asked_s = slot_time_s(plan, at_s, house.battery_offset_s)
-    decided, index = decide(plan, battery, asked_s, measured.soc_percent, net_w), slot_index(plan, asked_s)
+    decided, index = decide(plan, battery, asked_s, measured.soc_percent, _net_w(measured)), slot_index(plan, asked_s)
     if decided is None or index is None:
         return None
     low, high = decided.lowest_w, decided.highest_w
