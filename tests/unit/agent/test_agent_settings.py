@@ -109,7 +109,7 @@ MISTAKES = [
     (GOOD.replace("mqtt://127", "http://127"), "hub.mqtt_url", "mqtt://host:port"),
     (GOOD.replace("1883", "1883?protocol=4"), "hub.mqtt_url", "3.1.1"),
     (GOOD.replace("AAAA=", "AAAA"), "hub.public_key", "hearth-hub key"),
-    (GOOD.replace("Europe/Berlin", "Europe/Konstanz"), "site", "Europe/Konstanz"),
+    (GOOD.replace("Europe/Berlin", "Europe/Konstanz"), "site.timezone", "Europe/Konstanz"),
     (GOOD.replace("agent: anna", "agent: Anna"), "agent", "Anna"),
     (GOOD + "poll_s: 0\n", "poll_s", ">= 1"),
     (GOOD.replace("profile: sunspec-hybrid", "profile: missing.yaml"), "the file", "cannot be read"),
