@@ -19,7 +19,7 @@ from hearth_agent.commands.diagnose import diagnose
 from hearth_agent.commands.discover import discover
 from hearth_agent.commands.probe import probe
 from hearth_agent.commands.record import record
-from hearth_agent.control.withdrawal import withdrawals
+from hearth_agent.control.withdrawal import why_not_steered
 from hearth_agent.devices.catalogue import read_profile, read_text, shipped_names, shipped_profile
 from hearth_agent.devices.problems import find_problems
 from hearth_agent.devices.profile import Profile
@@ -103,12 +103,10 @@ def check(config: Config) -> None:
     """
     home = load_home(config)
     typer.echo(f"{config}: good. Home {home.settings.agent}, {len(home.settings.devices)} devices:")
-    withdrawn = withdrawals(home)
     for device in home.settings.devices:
         profile = home.profiles[device.id]
-        gone = withdrawn.get(device.id)
-        why = f"control was withdrawn, because {gone.text}" if gone else home.why_watched(device.id)
-        steered = "controlled" if not why else f"watched: {why}" if device.controlled else "watched"
+        why = why_not_steered(home, device.id)
+        steered = "controlled" if not why else f"watched: {why}" if profile.controls else "watched"
         typer.echo(f"  {device.id:<16} {profile.profile:<18} {home.endpoints[device.id].place}  {steered}")
     typer.echo(f"  hub              {home.broker or 'none: readings stay in the spool'}")
     for text in home.warnings:
@@ -118,14 +116,17 @@ def check(config: Config) -> None:
 @app.command()
 def commission(
     config: Config,
-    device: Annotated[list[str] | None, typer.Option(help="A device to prove; all that can be controlled.")] = None,
+    device: Annotated[
+        list[str] | None,
+        typer.Option(help="Devices to prove; left out: all with controls."),
+    ] = None,
     yes_to: Annotated[
         list[str] | None,
         typer.Option(help="Say yes beforehand: all, a device, or device:ramp, device:control, device:keeps-orders."),
     ] = None,
     by: Annotated[str | None, typer.Option(help="Who answers; the user's name when left out.")] = None,
-    watch_s: Annotated[float, typer.Option(min=20, max=86_400, help="How long all is watched first [s].")] = 180.0,
-    power_w: Annotated[float | None, typer.Option(min=300, help="Power of the battery's test [W].")] = None,
+    watch_s: Annotated[float, typer.Option(min=20, max=86_400, help="How many seconds all is watched first.")] = 180.0,
+    power_w: Annotated[float | None, typer.Option(min=300, help="Power of the battery's test, in W.")] = None,
 ) -> None:
     """Prove that devices measure and obey as their profiles say; only then they are controlled.
 
@@ -143,7 +144,10 @@ def commission(
 
 @app.command()
 def profiles() -> None:
-    """List the device profiles that come with the agent."""
+    """List the device profiles that come with the agent, and the safety classes of their controls.
+
+    Example: hearth-agent profiles
+    """
     for name in shipped_names():
         _describe(shipped_profile(name))
 

@@ -28,7 +28,7 @@ from hearth_core.signing import public_key_from_text
 from hearth_core.site import Site
 
 PASSWORD_VARIABLE = "HEARTH_AGENT_MQTT_PASSWORD"  # noqa: S105  the name of the variable, not its content
-_ONE_OF_A_KIND = (DeviceKind.GRID_METER, DeviceKind.HYBRID_INVERTER)
+ONE_OF_A_KIND = (DeviceKind.GRID_METER, DeviceKind.HYBRID_INVERTER)
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -162,7 +162,8 @@ class Home(msgspec.Struct, frozen=True, kw_only=True):
         """Return why a device is only watched and what to do about it; "" when it may be controlled."""
         device = self.device(device_id)
         if not device.controlled:
-            return "controlled is not set"
+            can = f"; `hearth-agent commission --device {device_id}` proves it and asks"
+            return "controlled is not set" + (can if self.profiles[device_id].controls else "")
         grid = self.device_of(DeviceKind.GRID_METER)
         if grid is None:
             return "the home has no grid meter that shows what an order does; add one and run `hearth-agent commission`"
@@ -196,10 +197,11 @@ def load_home(path: Path) -> Home:
         profiles[device.id] = _profile(device, f"devices[{index}]", source, path.parent)
         endpoints[device.id] = endpoint_of(device, profiles[device.id], f"devices[{index}]", source)
         _check_wire(endpoints, device.id, f"devices[{index}]", source)
-    for kind in _ONE_OF_A_KIND:
+    for kind in ONE_OF_A_KIND:
         same = [device.id for device in settings.devices if profiles[device.id].kind is kind]
         if len(same) > 1:
-            raise ConfigError(source, "devices", same, f"One {kind} per home can be balanced; remove the others.")
+            others = "give the others a `role`" if kind is DeviceKind.GRID_METER else "remove the others"
+            raise ConfigError(source, "devices", same, f"One {kind} per home can be balanced; {others}.")
     check_site(settings, profiles, source)
     points = {id_: [*one.points] for id_, one in profiles.items()}
     for field, value, remedy in problems(settings.grid_limits, points, has_hub=settings.hub is not None):

@@ -12,7 +12,7 @@ import typer
 from hearth_agent.commands.dump import read_all, recording
 from hearth_agent.commands.survey import survey
 from hearth_agent.commands.targets import ConfigFile, DeviceId, Host, Port, ProfileName, Serial, Target, Unit, named
-from hearth_agent.devices.errors import DeviceError, DeviceLayoutError
+from hearth_agent.devices.errors import DeviceError, DeviceLayoutError, not_as_profiled
 from hearth_core.errors import ConfigError
 
 
@@ -64,6 +64,6 @@ async def record_target(target: Target) -> str:
         await read_all(link, found)
         return recording(link, found)
     except DeviceLayoutError as error:
-        raise DeviceError(target.id, f"is no {target.profile.profile}: {error}") from error
+        raise not_as_profiled(target.id, target.profile.profile, error) from error
     finally:
         link.close()

@@ -9,7 +9,7 @@ from hearth_agent.commands.polite_link import PoliteLink
 from hearth_agent.commands.targets import Target
 from hearth_agent.devices.codec import text
 from hearth_agent.devices.discovery import read_common, walk_chain
-from hearth_agent.devices.errors import DeviceError, DeviceLayoutError
+from hearth_agent.devices.errors import DeviceLayoutError, not_as_profiled
 from hearth_agent.devices.identity import check_identity
 from hearth_agent.devices.layout import Chain, LaidOutPoint, lay_out
 from hearth_agent.devices.packing import Span
@@ -66,7 +66,7 @@ async def survey_target(target: Target) -> Survey:
         await link.open()
         return await survey(link, target.profile, target.unit)
     except DeviceLayoutError as error:
-        raise DeviceError(target.id, f"is no {target.profile.profile}: {error}") from error
+        raise not_as_profiled(target.id, target.profile.profile, error) from error
     finally:
         link.close()
 
