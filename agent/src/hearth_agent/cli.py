@@ -20,7 +20,7 @@ from hearth_agent.commands.discover import discover
 from hearth_agent.commands.probe import probe
 from hearth_agent.commands.record import record
 from hearth_agent.control.withdrawal import why_not_steered
-from hearth_agent.devices.catalogue import read_profile, read_text, shipped_names, shipped_profile
+from hearth_agent.devices.catalogue import find_profile, read_text, shipped_names, shipped_profile
 from hearth_agent.devices.problems import find_problems
 from hearth_agent.devices.profile import Profile
 from hearth_agent.devices.profile_page import shipped_page
@@ -193,7 +193,7 @@ def profile_hash(names: Annotated[list[str], typer.Argument(help="Shipped profil
     Example: hearth-agent profile hash sunspec-hybrid
     """
     for name in names:
-        profile = read_profile(Path(name)) if name.endswith((".yaml", ".yml")) else shipped_profile(name)
+        profile = find_profile(name, Path(), "command line", "NAME")
         typer.echo(f"{name} {profile_sha256(profile)}")
 
 

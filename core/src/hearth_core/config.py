@@ -31,6 +31,7 @@ class _Loader(yaml.SafeLoader):
 
 _UNKNOWN = re.compile(r"unknown field `(?P<key>[^`]+)`(?: - at `\$\.?(?P<where>[^`]*)`)?")
 _MISSING = re.compile(r"missing required field `(?P<key>[^`]+)`")
+_KEY = re.compile(r"(?P<text>[^`']*(?:'(?P<key>[^']*)')?.*) - at `key` in `\$\.?(?P<where>[^`]*)`")
 _WHERE = re.compile(r" - at `\$\.?(?P<where>[^`]*)`")
 # What a Struct's own check refuses begins with the field it is about.
 _NAMED = re.compile(r"(?P<field>[a-z_]+(\[\d+\]|\.[a-z_]+)*): ")
@@ -84,6 +85,9 @@ def _explain(message: str, raw: object, source: str, kind: type) -> ConfigError:
         meant = f"Unknown key. Did you mean {close[0]!r}?" if close else "Unknown key. Remove it."
         value = _look_up(raw, where)
         return ConfigError(source, field, value.get(key) if isinstance(value, dict) else None, meant)
+    if key := _KEY.fullmatch(message):
+        wrong = key["key"] or ""
+        return ConfigError(source, f"{key['where']}.{wrong}".strip("."), wrong, remedy(key["text"], kind, key["where"]))
     located = _WHERE.search(message)
     where = located["where"] if located else ""
     if missing := _MISSING.search(message):

@@ -49,8 +49,9 @@ def remedy(message: str, kind: type, where: str) -> str:
 
 
 def _choices(kind: type, steps: Sequence[str]) -> Iterator[str]:
-    """Yield what may stand at a place that has a fixed choice."""
-    for info in _at(msgspec.inspect.type_info(kind), steps):
+    """Yield what may stand at a place, or as a key there, that has a fixed choice."""
+    for place in _at(msgspec.inspect.type_info(kind), steps):
+        info = place.key_type if isinstance(place, msgspec.inspect.DictType) else place
         if isinstance(info, msgspec.inspect.EnumType):
             yield from (str(one.value) for one in info.cls)
         elif isinstance(info, msgspec.inspect.LiteralType):

@@ -125,6 +125,7 @@ MISTAKES = [
 ]
 PROFILE_MISTAKES = [
     (PROFILE.replace("    safe: [{address: 20, value: 16}]\n", ""), "controls.ev_current.safe", "own mode"),
+    (PROFILE.replace("ev_current", "ev_curent"), "controls.ev_curent", "none of: battery_interval, ev_current"),
     (PROFILE.replace("    class: S\n", ""), "controls.ev_current.class", "missing and needed"),
     (PROFILE.replace("safe: [{address: 20, value: 16}]", "safe: []"), "controls.ev_current.safe", "own mode"),
     (PROFILE.replace("order: [{address: 20", "order: [{address: 7"), "order[0].address", "read-only"),

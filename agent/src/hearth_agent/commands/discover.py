@@ -173,7 +173,8 @@ def report(results: list[Result]) -> list[str]:
                 lines.append(f"{place} unit {unit.unit}: answers, but no profile fits")
     entries = sections(results)
     if not entries:
-        return [*lines, "No known device was found."]
+        hint = "Is Modbus switched on in the device's menu? Are address, port and --units right?"
+        return [*dict.fromkeys(lines), f"No known device was found. {hint}"]
     lines += [
         "",
         "# For agent.yaml. Look at each with `hearth-agent probe`; `hearth-agent commission` proves signs and units.",

@@ -31,4 +31,6 @@ class DeviceLayoutError(PermanentError):
 
 def not_as_profiled(device: str, profile: str, error: DeviceLayoutError) -> DeviceError:
     """Return the error about a device that is not what its profile says, with what to do."""
-    return DeviceError(device, f"is no {profile}: {error}; `hearth-agent discover` tells which profiles fit")
+    return DeviceError(
+        device, f"does not answer like {profile}: {error}; `hearth-agent discover` tells which profiles fit"
+    )
