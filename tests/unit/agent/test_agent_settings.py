@@ -48,6 +48,12 @@ def test_a_good_file_is_resolved(tmp_path: Path) -> None:
     assert home.settings.control_s == 1.0
 
 
+def test_the_example_in_the_docs_is_good() -> None:
+    home = load_home(Path(__file__).parents[3] / "docs/agent.example.yaml")
+    assert home.broker is not None
+    assert home.warnings == []
+
+
 def test_a_home_may_live_without_a_hub(tmp_path: Path) -> None:
     home = load_home(write(tmp_path, "\n".join(line for line in GOOD.splitlines() if not line.startswith("hub"))))
     assert home.broker is None
