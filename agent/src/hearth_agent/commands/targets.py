@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +14,7 @@ from hearth_agent.commands.polite_link import PoliteLink
 from hearth_agent.devices.bus import Bus, manners_of
 from hearth_agent.devices.catalogue import find_profile
 from hearth_agent.devices.endpoint import Endpoint
+from hearth_agent.devices.errors import DeviceLayoutError, not_as_profiled
 from hearth_agent.devices.profile import Profile
 from hearth_agent.settings import DeviceSettings, Home, endpoint_of, load_home
 from hearth_core.errors import ConfigError
@@ -45,9 +48,21 @@ class Target:
         """Address and unit, for people."""
         return f"{self.bus.endpoint.place} unit {self.unit}"
 
-    def link(self) -> PoliteLink:
-        """Return a link that is not open yet."""
-        return PoliteLink(self.id, self.bus, self.unit, manners_of(self.profile))
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[PoliteLink]:
+        """Connect, and hang up in the end.
+
+        Raises:
+            DeviceError: The device cannot be reached, or is not what its profile says.
+        """
+        link = PoliteLink(self.id, self.bus, self.unit, manners_of(self.profile))
+        try:
+            await link.open()
+            yield link
+        except DeviceLayoutError as error:
+            raise not_as_profiled(self.id, self.profile.profile, error) from error
+        finally:
+            link.close()
 
 
 def targets_of(home: Home, folder: Path) -> list[Target]:
