@@ -317,6 +317,10 @@ async def run_agent(home: Home, clock: Clock) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     home.data_dir.mkdir(parents=True, exist_ok=True)
+    steered = [one.id for one in home.settings.devices if home.controlled(one.id)]
+    watched = [one.id for one in home.settings.devices if one.id not in steered]
+    named = [", ".join(some) or "none" for some in (steered, watched)]
+    logger.info("home %s; controlled: %s; watched: %s; hub: %s", home.settings.agent, *named, home.broker or "none")
     started_s = time.monotonic()
     await Agent(home, clock).run(stop)
     logger.info("stopped after %.0f s", time.monotonic() - started_s)
