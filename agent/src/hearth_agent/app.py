@@ -18,6 +18,7 @@ from hearth_agent.control.loop import FRESH_S, Controller
 from hearth_agent.control.orders import GridCaps
 from hearth_agent.control.reassert import reassert
 from hearth_agent.control.timetrust import TimeWatch
+from hearth_agent.control.withdrawal import why_not_steered
 from hearth_agent.devices.bus import Bus
 from hearth_agent.devices.device import Device
 from hearth_agent.devices.poller import Poller
@@ -317,7 +318,7 @@ async def run_agent(home: Home, clock: Clock) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     home.data_dir.mkdir(parents=True, exist_ok=True)
-    steered = [one.id for one in home.settings.devices if home.controlled(one.id)]
+    steered = [one.id for one in home.settings.devices if not why_not_steered(home, one.id)]
     watched = [one.id for one in home.settings.devices if one.id not in steered]
     named = [", ".join(some) or "none" for some in (steered, watched)]
     logger.info("home %s; controlled: %s; watched: %s; hub: %s", home.settings.agent, *named, home.broker or "none")

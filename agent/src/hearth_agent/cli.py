@@ -107,7 +107,7 @@ def check(config: Config) -> None:
         profile = home.profiles[device.id]
         why = why_not_steered(home, device.id)
         steered = "controlled" if not why else f"watched: {why}" if profile.controls else "watched"
-        typer.echo(f"  {device.id:<16} {profile.profile:<18} {home.endpoints[device.id].place}  {steered}")
+        typer.echo(f"  {device.id:<16} {profile.profile:<26} {home.endpoints[device.id].place}  {steered}")
     typer.echo(f"  hub              {home.broker or 'none: readings stay in the spool'}")
     for text in home.warnings:
         typer.echo(f"  look at          {text}")

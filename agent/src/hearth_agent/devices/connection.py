@@ -137,4 +137,6 @@ def why_closed(error: OSError) -> str:
         return "there is no such serial device; is it plugged in?"
     if error.errno == errno.EACCES:
         return "this user may not open it; add the user to the group of serial devices (dialout on Debian)"
+    if error.errno == errno.EINVAL:
+        return "this line takes no such speed, data bits or parity; give others under `line`"
     return (error.strerror or str(error)).lower()
