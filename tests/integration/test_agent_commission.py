@@ -309,7 +309,7 @@ async def test_a_device_may_be_proved_and_only_watched(tmp_path: Path) -> None:
 async def test_a_heat_pump_is_not_moved_and_needs_a_persons_word(tmp_path: Path) -> None:
     profile = (files("hearth_agent.devices") / "profiles" / "nibe-s-series.yaml").read_text()
     control = "heat_mode: {class: S, order: [{address: 9, value: mode}], safe: [{address: 9, value: 1}]}"
-    (tmp_path / "pump.yaml").write_text(f"{profile}\ncontrols:\n  {control}\n")
+    (tmp_path / "pump.yaml").write_text(f"{profile.split('controls:')[0]}controls:\n  {control}\n")
     good, _, running, path = await commission(tmp_path, SUMMER, ("heat-pump",), pump="pump.yaml")
     assert good
     home = load_home(path)
