@@ -357,10 +357,10 @@ async def test_the_command_commissions_a_home_that_lives(tmp_path: Path) -> None
     conductor = ClockConductor(tmp_path / "clock", SUMMER)
     async with running_house(conductor.clock, options=HouseOptions(soc_percent=50.0)) as running:
         path = write_config(tmp_path, running)
-        conductor.set_speed(60.0)
+        conductor.set_speed(40.0)
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-c", "from hearth_agent.cli import main; main()", "commission", "--config", str(path)),
-            *("--device", "inverter", "--yes-to", "inverter", "--by", "Anna", "--watch-s", "60"),
+            *("--device", "inverter", "--yes-to", "inverter", "--by", "Anna", "--watch-s", "20"),
             env={**os.environ, "HEARTH_CLOCK": f"file:{tmp_path / 'clock'}"},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
