@@ -273,7 +273,7 @@ async def test_probe_reads_a_home_over_one_connection_a_wire_and_says_who_is_sil
     assert "gone (127.0.0.1:9 unit 1): gone does not accept a connection" in printed
     assert await run("probe", "car", "--config", str(config)) is None
     assert "vehicle_state" in capsys.readouterr().out
-    with pytest.raises(ConfigError, match="The file has: meter, car, inverter, gone"):
+    with pytest.raises(ConfigError, match="Name one of: meter, car, inverter, gone"):
         await run("probe", "boat", "--config", str(config))
     with pytest.raises(ConfigError, match="--profile and --host"):
         await run("probe")

@@ -309,7 +309,7 @@ async def test_a_device_may_be_proved_and_only_watched(tmp_path: Path) -> None:
 async def test_a_heat_pump_is_not_moved_and_needs_a_persons_word(tmp_path: Path) -> None:
     profile = (files("hearth_agent.devices") / "profiles" / "nibe-s-series.yaml").read_text()
     control = "heat_mode: {class: S, order: [{address: 9, value: mode}], safe: [{address: 9, value: 1}]}"
-    (tmp_path / "pump.yaml").write_text(f"{profile}\ncontrols:\n  {control}\n")
+    (tmp_path / "pump.yaml").write_text(f"{profile.split('controls:')[0]}controls:\n  {control}\n")
     good, _, running, path = await commission(tmp_path, SUMMER, ("heat-pump",), pump="pump.yaml")
     assert good
     home = load_home(path)
@@ -358,7 +358,7 @@ async def test_the_command_commissions_a_home_that_lives(tmp_path: Path) -> None
     conductor = ClockConductor(tmp_path / "clock", SUMMER)
     async with running_house(conductor.clock, options=HouseOptions(soc_percent=50.0)) as running:
         path = write_config(tmp_path, running)
-        conductor.set_speed(60.0)
+        conductor.set_speed(40.0)
         for _ in range(3):
             code, out = await commission_process(path, tmp_path / "clock")
             if "inconclusive" not in out or code == 0:
@@ -375,7 +375,7 @@ async def commission_process(config: Path, clock: Path) -> tuple[int | None, str
     """Run the command for the inverter and return how it ended and what it said."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", "from hearth_agent.cli import main; main()", "commission", "--config", str(config)),
-        *("--device", "inverter", "--yes-to", "inverter", "--by", "Anna", "--watch-s", "60"),
+        *("--device", "inverter", "--yes-to", "inverter", "--by", "Anna", "--watch-s", "20"),
         env={**os.environ, "HEARTH_CLOCK": f"file:{clock}"},
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,

@@ -19,8 +19,8 @@ from hearth_agent.commands.diagnose import diagnose
 from hearth_agent.commands.discover import discover
 from hearth_agent.commands.probe import probe
 from hearth_agent.commands.record import record
-from hearth_agent.control.withdrawal import withdrawals
-from hearth_agent.devices.catalogue import read_profile, read_text, shipped_names, shipped_profile
+from hearth_agent.control.withdrawal import why_not_steered
+from hearth_agent.devices.catalogue import find_profile, read_text, shipped_names, shipped_profile
 from hearth_agent.devices.problems import find_problems
 from hearth_agent.devices.profile import Profile
 from hearth_agent.devices.profile_page import shipped_page
@@ -103,14 +103,12 @@ def check(config: Config) -> None:
     """
     home = load_home(config)
     typer.echo(f"{config}: good. Home {home.settings.agent}, {len(home.settings.devices)} devices:")
-    withdrawn = withdrawals(home)
     for device in home.settings.devices:
         profile = home.profiles[device.id]
-        gone = withdrawn.get(device.id)
-        why = f"control was withdrawn, because {gone.text}" if gone else home.why_watched(device.id)
+        why = why_not_steered(home, device.id)
         left_out = "".join(f", without {kind}: {text}" for kind, text in home.left_out(device.id).items())
-        steered = f"controlled{left_out}" if not why else f"watched: {why}" if device.controlled else "watched"
-        typer.echo(f"  {device.id:<16} {profile.profile:<18} {home.endpoints[device.id].place}  {steered}")
+        steered = f"controlled{left_out}" if not why else f"watched: {why}" if profile.controls else "watched"
+        typer.echo(f"  {device.id:<16} {profile.profile:<26} {home.endpoints[device.id].place}  {steered}")
     typer.echo(f"  hub              {home.broker or 'none: readings stay in the spool'}")
     for text in home.warnings:
         typer.echo(f"  look at          {text}")
@@ -119,14 +117,17 @@ def check(config: Config) -> None:
 @app.command()
 def commission(
     config: Config,
-    device: Annotated[list[str] | None, typer.Option(help="A device to prove; all that can be controlled.")] = None,
+    device: Annotated[
+        list[str] | None,
+        typer.Option(help="Devices to prove; left out: all with controls."),
+    ] = None,
     yes_to: Annotated[
         list[str] | None,
         typer.Option(help="Say yes beforehand: all, a device, or device:ramp, device:control, device:keeps-orders."),
     ] = None,
     by: Annotated[str | None, typer.Option(help="Who answers; the user's name when left out.")] = None,
-    watch_s: Annotated[float, typer.Option(min=20, max=86_400, help="How long all is watched first [s].")] = 180.0,
-    power_w: Annotated[float | None, typer.Option(min=300, help="Power of the battery's test [W].")] = None,
+    watch_s: Annotated[float, typer.Option(min=20, max=86_400, help="How many seconds all is watched first.")] = 180.0,
+    power_w: Annotated[float | None, typer.Option(min=300, help="Power of the battery's test, in W.")] = None,
 ) -> None:
     """Prove that devices measure and obey as their profiles say; only then they are controlled.
 
@@ -144,7 +145,10 @@ def commission(
 
 @app.command()
 def profiles() -> None:
-    """List the device profiles that come with the agent."""
+    """List the device profiles that come with the agent, and the safety classes of their controls.
+
+    Example: hearth-agent profiles
+    """
     for name in shipped_names():
         _describe(shipped_profile(name))
 
@@ -190,7 +194,7 @@ def profile_hash(names: Annotated[list[str], typer.Argument(help="Shipped profil
     Example: hearth-agent profile hash sunspec-hybrid
     """
     for name in names:
-        profile = read_profile(Path(name)) if name.endswith((".yaml", ".yml")) else shipped_profile(name)
+        profile = find_profile(name, Path(), "command line", "NAME")
         typer.echo(f"{name} {profile_sha256(profile)}")
 
 

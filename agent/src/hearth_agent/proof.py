@@ -27,8 +27,8 @@ class ProofCheck(_Section, frozen=True, kw_only=True):
     """One thing that was looked at, and what was seen."""
 
     check: str
-    result: str
-    """``passed``, ``inconclusive`` or ``failed``; a proof holds no failed one."""
+    result: Annotated[str, Meta(pattern="^(passed|inconclusive)$")]
+    """A proof holds no failed one."""
     text: str
     figures: dict[str, float] = {}
 

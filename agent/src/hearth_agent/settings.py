@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from msgspec import Meta
 
-from hearth_agent.devices.catalogue import find_profile
-from hearth_agent.devices.endpoint import ON_A_LINE, Endpoint
+from hearth_agent.devices.catalogue import find_profile, read_text
+from hearth_agent.devices.endpoint import ON_A_LINE, Endpoint, is_host
 from hearth_agent.devices.profile import ControlKind, Profile, SafetyClass, Transport
 from hearth_agent.facts import HeaterFacts
 from hearth_agent.grid.sources import GridSource, problems
@@ -31,7 +31,7 @@ PASSWORD_VARIABLE = "HEARTH_AGENT_MQTT_PASSWORD"  # noqa: S105  the name of the 
 _KEEPS_ORDERS = "it keeps an order when the agent is gone; set keeps_orders_ok: true if its owner accepts that"
 _STORES = (DeviceKind.HYBRID_INVERTER, DeviceKind.BATTERY)
 # of each of these a home has one at most: two could not be balanced, nor steered together
-_ONE_OF = (("grid_meter", (DeviceKind.GRID_METER,)), ("hybrid inverter or battery", _STORES))
+ONE_OF = (("grid_meter", (DeviceKind.GRID_METER,)), ("hybrid inverter or battery", _STORES))
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -173,7 +173,8 @@ class Home(msgspec.Struct, frozen=True, kw_only=True):
         """Return why a device is only watched and what to do about it; "" when it may be controlled."""
         device = self.device(device_id)
         if not device.controlled:
-            return "controlled is not set"
+            can = f"; `hearth-agent commission --device {device_id}` proves it and asks"
+            return "controlled is not set" + (can if self.profiles[device_id].controls else "")
         grid = self.device_of(DeviceKind.GRID_METER)
         if grid is None:
             return "the home has no grid meter that shows what an order does; add one and run `hearth-agent commission`"
@@ -200,12 +201,8 @@ def load_home(path: Path) -> Home:
     Raises:
         ConfigError: The first thing that is wrong, with file, field, value and remedy.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(str(path), "the file", str(path), f"It cannot be read: {error}.") from error
-    settings = parse_yaml(text, str(path), AgentSettings)
     source = str(path)
+    settings = parse_yaml(read_text(path), source, AgentSettings)
     profiles: dict[str, Profile] = {}
     endpoints: dict[str, Endpoint] = {}
     for index, device in enumerate(settings.devices):
@@ -214,12 +211,14 @@ def load_home(path: Path) -> Home:
         profiles[device.id] = _profile(device, f"devices[{index}]", source, path.parent)
         endpoints[device.id] = endpoint_of(device, profiles[device.id], f"devices[{index}]", source)
         _check_wire(endpoints, device.id, f"devices[{index}]", source)
-    for what, kinds in _ONE_OF:
+    for what, kinds in ONE_OF:
         same = [device.id for device in settings.devices if profiles[device.id].kind in kinds]
         if len(same) > 1:
-            raise ConfigError(source, "devices", same, f"One {what} per home can be balanced; remove the others.")
+            others = "give the others a `role`" if DeviceKind.GRID_METER in kinds else "remove the others"
+            raise ConfigError(source, "devices", same, f"One {what} per home can be balanced; {others}.")
     check_site(settings, profiles, source)
-    for field, value, remedy in problems(settings.grid_limits, {id_: [*one.points] for id_, one in profiles.items()}):
+    points = {id_: [*one.points] for id_, one in profiles.items()}
+    for field, value, remedy in problems(settings.grid_limits, points, has_hub=settings.hub is not None):
         raise ConfigError(source, f"grid_limits{field}", value, remedy)
     broker, key = _hub(settings, source)
     data_dir = path.parent / settings.data_dir
@@ -245,7 +244,10 @@ def endpoint_of(device: DeviceSettings, profile: Profile, field: str, source: st
         remedy = "Give either host or serial (a device such as /dev/ttyUSB0), and not both."
         raise ConfigError(source, f"{field}.host", device.host, remedy)
     if path is None and device.line != LineSettings():
-        raise ConfigError(source, f"{field}.line", device.line, "Only a serial line has it; remove it.")
+        raise ConfigError(source, f"{field}.line", _given(device.line), "Only a serial line has it; remove it.")
+    if device.host is not None and not is_host(device.host):
+        remedy = "Write a name or an address alone, such as 192.168.1.20; the port has a key of its own."
+        raise ConfigError(source, f"{field}.host", device.host, remedy)
     if path is not None and device.port is not None:
         raise ConfigError(source, f"{field}.port", device.port, "A serial line has none; remove it.")
     wanted = profile.transports if device.transport is None else (device.transport,)
@@ -259,8 +261,11 @@ def endpoint_of(device: DeviceSettings, profile: Profile, field: str, source: st
         fitting.sort(key=lambda one: one is not Transport.TCP)
         port = profile.port if device.port is None else device.port
         return Endpoint(fitting[0], host=device.host or "", port=port)
-    changed = {name: value for name, value in msgspec.structs.asdict(device.line).items() if value is not None}
-    return Endpoint(fitting[0], path=path, line=msgspec.structs.replace(profile.serial, **changed))
+    return Endpoint(fitting[0], path=path, line=msgspec.structs.replace(profile.serial, **_given(device.line)))
+
+
+def _given(line: LineSettings) -> dict[str, Any]:
+    return {name: value for name, value in msgspec.structs.asdict(line).items() if value is not None}
 
 
 def _check_wire(endpoints: Mapping[str, Endpoint], id_: str, field: str, source: str) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from hearth_agent.devices.profile import ControlKind, Profile
 from hearth_core.errors import ConfigError
 from hearth_core.points import DeviceKind
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
 _PHASE_V = 230.0
 _LEAST_ROOM_PERCENT = 10.0
 """An export limit that only the battery can keep needs at least so much of its charge to be movable."""
-_ON_PHASES = {DeviceKind.EV_CHARGER, DeviceKind.HEAT_PUMP, DeviceKind.WATER_HEATER}
+_HEATERS = {DeviceKind.HEAT_PUMP, DeviceKind.WATER_HEATER}
+_ON_PHASES = {DeviceKind.EV_CHARGER, *_HEATERS}
 _PRODUCERS = {DeviceKind.HYBRID_INVERTER, DeviceKind.PV, DeviceKind.BATTERY}
 _ROLES = (DeviceKind.PV, DeviceKind.EV_CHARGER, DeviceKind.HEAT_PUMP, DeviceKind.WATER_HEATER, DeviceKind.APPLIANCE)
 
@@ -68,6 +71,12 @@ def check_device(device: DeviceSettings, profile: Profile, field: str, source: s
         raise ConfigError(
             source, f"{field}.max_current_a", device.max_current_a, "Only an EV charger has it; remove it."
         )
+    if device.heater is not None and not _HEATERS & {profile.kind, device.role}:
+        remedy = f"Only a heat pump or a water heater has it; {profile.profile} is a {profile.kind}. Remove it."
+        raise ConfigError(source, f"{field}.heater", msgspec.to_builtins(device.heater), remedy)
+    if device.rated_w < 1e6 and ControlKind.PV_LIMIT not in profile.controls:
+        remedy = f"Only an inverter whose PV can be limited needs it; {profile.profile} has no such control. Remove it."
+        raise ConfigError(source, f"{field}.rated_w", device.rated_w, remedy)
     if device.phase_rotation is not None and not _ON_PHASES & {profile.kind, device.role}:
         remedy = "Only an EV charger or a heater has it; remove it."
         raise ConfigError(source, f"{field}.phase_rotation", device.phase_rotation, remedy)

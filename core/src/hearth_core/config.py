@@ -10,10 +10,28 @@ import msgspec
 import yaml
 
 from hearth_core.errors import ConfigError
+from hearth_core.remedies import remedy
 
 T = TypeVar("T")
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice: the second would silently win."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """See `yaml.SafeLoader`."""
+        seen: set[object] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen and key.value != "<<":
+                problem = f"{key.value} stands here a second time"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else None)
+        return super().construct_mapping(node, deep)
+
+
 _UNKNOWN = re.compile(r"unknown field `(?P<key>[^`]+)`(?: - at `\$\.?(?P<where>[^`]*)`)?")
 _MISSING = re.compile(r"missing required field `(?P<key>[^`]+)`")
+_KEY = re.compile(r"(?P<text>[^`']*(?:'(?P<key>[^']*)')?.*) - at `key` in `\$\.?(?P<where>[^`]*)`")
 _WHERE = re.compile(r" - at `\$\.?(?P<where>[^`]*)`")
 # What a Struct's own check refuses begins with the field it is about.
 _NAMED = re.compile(r"(?P<field>[a-z_]+(\[\d+\]|\.[a-z_]+)*): ")
@@ -40,7 +58,7 @@ def load_yaml(text: str, source: str) -> object:
         ConfigError: It is no YAML; the field is the line.
     """
     try:
-        return yaml.safe_load(text)
+        return yaml.load(text, Loader=_Loader)  # noqa: S506  safe: it makes nothing but plain data
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}" if mark else "the file"
@@ -67,6 +85,9 @@ def _explain(message: str, raw: object, source: str, kind: type) -> ConfigError:
         meant = f"Unknown key. Did you mean {close[0]!r}?" if close else "Unknown key. Remove it."
         value = _look_up(raw, where)
         return ConfigError(source, field, value.get(key) if isinstance(value, dict) else None, meant)
+    if key := _KEY.fullmatch(message):
+        wrong = key["key"] or ""
+        return ConfigError(source, f"{key['where']}.{wrong}".strip("."), wrong, remedy(key["text"], kind, key["where"]))
     located = _WHERE.search(message)
     where = located["where"] if located else ""
     if missing := _MISSING.search(message):
@@ -74,7 +95,10 @@ def _explain(message: str, raw: object, source: str, kind: type) -> ConfigError:
         return ConfigError(source, f"{where}.{missing['key']}".lstrip("."), None, "It is missing and needed.")
     if named := _NAMED.match(message):
         where, message = f"{where}.{named['field']}" if where else named["field"], message[named.end() :]
-    return ConfigError(source, where or "the file", _look_up(raw, where), _WHERE.sub("", message) + ".")
+        return ConfigError(source, where, _look_up(raw, where), _WHERE.sub("", message) + ".")
+    if not where and raw is None:
+        return ConfigError(source, "the file", None, "It is empty; write it.")
+    return ConfigError(source, where or "the file", _look_up(raw, where), remedy(_WHERE.sub("", message), kind, where))
 
 
 def _missing_in(raw: object, where: str, key: str) -> str:

@@ -72,5 +72,5 @@ class Site(_Facts, frozen=True, kw_only=True):
         try:
             ZoneInfo(self.timezone)
         except (ZoneInfoNotFoundError, ValueError) as error:
-            msg = f"timezone {self.timezone!r} is unknown; use a name such as Europe/Berlin"
+            msg = f"timezone: {self.timezone!r} is unknown; use a name such as Europe/Berlin"
             raise ValueError(msg) from error

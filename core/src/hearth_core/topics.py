@@ -12,7 +12,6 @@ import re
 STATUS, BIRTH, READINGS, FORECAST, EVENT = "status", "birth", "readings", "forecast", "event"
 ACK, PLAN, MODEL = "ack", "plan", "model"
 OVERRIDE, GRID_LIMIT = "override", "grid-limit"
-UPWARD = (STATUS, BIRTH, READINGS, FORECAST, EVENT)
 INGEST_GROUP = "ingest"
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")

@@ -150,7 +150,8 @@ def load(name_or_path: str | Path) -> Recording:
         try:
             return parse(path.read_text(encoding="utf-8"), str(path))
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(str(path), "the file", str(path), f"It cannot be read: {error}.") from error
+            why = getattr(error, "strerror", None) or error
+            raise ConfigError(str(path), "the file", str(path), f"It cannot be read: {why}.") from error
     file = f"{_full_name(name_or_path)}.yaml"
     return parse((_FOLDER / file).read_text(encoding="utf-8"), file)
 
@@ -163,7 +164,8 @@ def _full_name(part: str) -> str:
     fitting = [name for name in known if f"-{part}-" in f"-{name}-"] or [name for name in known if part in name]
     if len(fitting) == 1:
         return fitting[0]
-    remedy = f"It fits {', '.join(fitting)}; say which." if fitting else f"Known: {', '.join(known)}; or --file."
+    every = "`hearth-sim serve --list` prints all; or give a --file."
+    remedy = f"It fits {', '.join(fitting)}; say which." if fitting else every
     raise ConfigError("recordings", "device", part, remedy)
 
 

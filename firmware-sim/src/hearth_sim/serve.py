@@ -60,7 +60,7 @@ def serve(
             typer.echo(f"{name:<28} {load(name).file.source}")
         return
     if (file is None) == (not device):
-        raise ConfigError("command line", "device", device, f"Give --device or --file. Known: {', '.join(names())}.")
+        raise ConfigError("command line", "device", device, "Give --device or --file; --list prints all devices.")
     with _write_log(log) as told:
         devices = devices_of(file or device, unit=unit, clock=clock_from_environment(), told=told)
         asyncio.run(_serve(_open(devices, transport, host, port, serial, line)))

@@ -63,6 +63,14 @@ def battery(text: str) -> str:
     return GOOD.replace("capacity_wh: 10000", f"capacity_wh: 10000, {text}")
 
 
+def grid_limit(text: str) -> str:
+    return GOOD + f"grid_limits: [{{name: operator, side: import, {text}}}]\n"
+
+
+PROOF = (
+    f"proof: {{date: '2026-01-01T00:00:00Z', by: me, method: x, profile: go-e, profile_sha256: {'a' * 64}, "
+    "endpoint: 'x', site_phases: 3, checks: [{check: ramp, result: passed, text: x}]}"
+)
 NARROW = battery("min_soc_percent: 92").replace("main_fuse_a: 35", "main_fuse_a: 35, export_limit_w: 0")
 # the file, the field, the value and a part of the remedy
 MISTAKES = [
@@ -102,10 +110,34 @@ MISTAKES = [
     (meter("battery_sign: -1"), "devices[0].battery_sign", "-1", "measures no battery"),
     (meter("sign: 0"), "devices[0].sign", "0", ""),
     (GOOD + "balance: {minutes: 0}\n", "balance.minutes", "0", ">= 2"),
-    (charger("proof: {date: '2016-01-01'}"), "devices[2].proof", "", ""),
+    (charger("proof: {date: '2016-01-01'}"), "devices[2].proof.date", "2016-01-01", "with its zone"),
+    (charger(PROOF.replace("passed", "failed")), "devices[2].proof.checks[0].result", "failed", "passed"),
+    (charger(PROOF.replace("a" * 64, "b" * 63)), "devices[2].proof.profile_sha256", "b" * 63, "Give a text"),
+    (limits("main_fuse_a: .nan"), "site.limits.main_fuse_a", "nan", "> 0"),
+    (limits("main_fuse_a: 35 A"), "site.limits.main_fuse_a", "'35 A'", "Give a number; this is a text"),
+    (limits("main_fuse_a: 35, main_fuse_a: 350"), "line 10", "main_fuse_a", "Correct the YAML"),
+    (GOOD.replace("host: 10.0.0.3", "host: 10.0.0.3, hots: x"), "devices[1].hots", "x", "'host'"),
+    (GOOD.replace("10.0.0.2", "http://10.0.0.2"), "devices[0].host", "http://10.0.0.2", "address alone"),
+    (GOOD.replace("10.0.0.2", "'10.0.0.2:502'"), "devices[0].host", "10.0.0.2:502", "the port has a key"),
+    (GOOD.replace("10.0.0.2", "''"), "devices[0].host", "''", "address alone"),
+    (meter("serial: /dev/ttyUSB0"), "devices[0].host", "10.0.0.2", "not both"),
+    (meter("heater: {}"), "devices[0].heater", "", "Only a heat pump"),
+    (inverter("rated_w: 8000"), "devices[1].rated_w", "8000", "can be limited"),
+    (inverter("controlled: maybe"), "devices[1].controlled", "maybe", "true or false"),
+    (charger("max_current_a: 4"), "devices[2].max_current_a", "4", ">= 6"),
+    (GOOD.replace("profile: go-e", "profile: goe"), "devices[2].profile", "goe", "'go-e'"),
+    (grid_limit("source: smoke"), "grid_limits[0].source", "smoke", "none of: mqtt, input, modbus"),
+    (grid_limit("source: mqtt"), "grid_limits[0].source", "mqtt", "give hub"),
+    (grid_limit("source: input, device: nobody, point: power_w, limit_w: 1"), "[0].device", "nobody", "grid, inverter"),
+    (grid_limit("source: input, device: grid, point: x_in, limit_w: 1"), "[0].point", "x_in", "no such point"),
+    (grid_limit("source: input, device: grid, point: power_w, limit_w: -1"), "[0].limit_w", "-1", ">= 0"),
+    (grid_limit("source: mqtt, heartbeat_s: 60"), "[0].failsafe_w", "None", "belong together"),
+    ("", "the file", "None", "It is empty"),
+    ("- a", "the file", "['a']", "Give keys with values"),
 ]
 PROFILE_MISTAKES = [
     (PROFILE.replace("    safe: [{address: 20, value: 16}]\n", ""), "controls.ev_current.safe", "own mode"),
+    (PROFILE.replace("ev_current", "ev_curent"), "controls.ev_curent", "none of: battery_interval, ev_current"),
     (PROFILE.replace("    class: S\n", ""), "controls.ev_current.class", "missing and needed"),
     (PROFILE.replace("safe: [{address: 20, value: 16}]", "safe: []"), "controls.ev_current.safe", "own mode"),
     (PROFILE.replace("order: [{address: 20", "order: [{address: 7"), "order[0].address", "read-only"),

@@ -137,9 +137,9 @@ def test_a_wish_for_nothing_takes_back_the_one_before(tmp_path: Path) -> None:
         (b"x" * 5000, "bytes are more"),
         (seal(wish(home="bob"), KEY), "it is for bob"),
         (seal(wish(device="boiler"), KEY), "device boiler"),
-        (seal(wish(device="grid"), KEY), "battery: grid is a grid_meter"),
-        (seal(wish(device="charger", heat_mode=HeatMode.FORCED), KEY), "heat_mode: charger"),
-        (seal(wish(current_a=10.0), KEY), "current_a: inverter"),
+        (seal(wish(device="grid"), KEY), "battery of grid: it is not for a device of the kind grid_meter"),
+        (seal(wish(device="charger", heat_mode=HeatMode.FORCED), KEY), "heat_mode of charger"),
+        (seal(wish(current_a=10.0), KEY), "current_a of inverter"),
         (seal(wish(until_ms=NOW_MS), KEY), "it is over"),
         (seal(wish(issued_ms=0, until_ms=HOUR_MS), KEY), "it is over"),
         (seal(wish(until_ms=NOW_MS + 169 * HOUR_MS), KEY), "longer than 7 days"),
@@ -229,6 +229,8 @@ def test_the_command_sets_lists_and_clears(tmp_path: Path) -> None:
         ["inverter", "--mode", "hold", "--for", "8d"],
         ["inverter", "--mode", "export", "--for", "2h"],
         ["inverter", "--mode", "export", "--power-w", "nan", "--for", "2h"],
+        ["inverter", "--mode", "export", "--power-w", "-5", "--for", "2h"],
+        ["charger", "--current-a", "3", "--for", "2h"],
     ],
 )
 def test_the_command_refuses_what_the_agent_would(tmp_path: Path, arguments: list[str]) -> None:

@@ -48,6 +48,12 @@ def test_a_good_file_is_resolved(tmp_path: Path) -> None:
     assert home.settings.control_s == 1.0
 
 
+def test_the_example_in_the_docs_is_good() -> None:
+    home = load_home(Path(__file__).parents[3] / "docs/agent.example.yaml")
+    assert home.broker is not None
+    assert home.warnings == []
+
+
 def test_a_home_may_live_without_a_hub(tmp_path: Path) -> None:
     home = load_home(write(tmp_path, "\n".join(line for line in GOOD.splitlines() if not line.startswith("hub"))))
     assert home.broker is None
@@ -109,7 +115,7 @@ MISTAKES = [
     (GOOD.replace("mqtt://127", "http://127"), "hub.mqtt_url", "mqtt://host:port"),
     (GOOD.replace("1883", "1883?protocol=4"), "hub.mqtt_url", "3.1.1"),
     (GOOD.replace("AAAA=", "AAAA"), "hub.public_key", "hearth-hub key"),
-    (GOOD.replace("Europe/Berlin", "Europe/Konstanz"), "site", "Europe/Konstanz"),
+    (GOOD.replace("Europe/Berlin", "Europe/Konstanz"), "site.timezone", "Europe/Konstanz"),
     (GOOD.replace("agent: anna", "agent: Anna"), "agent", "Anna"),
     (GOOD + "poll_s: 0\n", "poll_s", ">= 1"),
     (GOOD.replace("profile: sunspec-hybrid", "profile: missing.yaml"), "the file", "cannot be read"),

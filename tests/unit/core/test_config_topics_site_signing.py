@@ -30,10 +30,18 @@ tariff: {import_adder_eur_per_kwh: 0.16}
         (GOOD.replace("timezone", "timezon"), "timezon", "Did you mean 'timezone'"),
         (GOOD.replace("main_fuse_a: 35", "main_fuse: 35"), "limits.main_fuse", "Did you mean 'main_fuse_a'"),
         (GOOD.replace("main_fuse_a: 35", "main_fuse_a: 0"), "limits.main_fuse_a", "> 0"),
-        (GOOD.replace("Europe/Berlin", "Berlin/Europe"), "the file", "Europe/Berlin"),
+        (GOOD.replace("Europe/Berlin", "Berlin/Europe"), "timezone", "Europe/Berlin"),
         (GOOD.replace("47.6", "147.6"), "latitude", "<= 90"),
         (GOOD.replace("latitude: 47.6", ""), "latitude", "missing and needed"),
         (GOOD + "\nlimits: [", "line 10", "Correct the YAML"),
+        (GOOD + "\nlimits: {}", "line 10", "Correct the YAML"),  # a second time
+        (GOOD.replace("{main_fuse_a: 35}", "[35]"), "limits", "Give keys with values; this is a list."),
+        (
+            GOOD.replace("import_adder", "import_kind: none, import_adder"),
+            "tariff.import_kind",
+            "one of: day_ahead, fixed",
+        ),
+        ("", "the file", "It is empty"),
     ],
 )
 def test_a_wrong_site_file_is_refused_with_field_and_remedy(wrong: str, field: str, remedy: str) -> None:

@@ -94,7 +94,7 @@ def test_a_register_belongs_to_one_entry() -> None:
 def test_devices_are_found_by_any_part_that_only_they_have(tmp_path: Path) -> None:
     assert recordings.load("sdm630").device == "eastron-sdm630"
     assert recordings.load("go-e").device == "go-e"
-    with pytest.raises(ConfigError, match=r"Known: .*keba-p30"):
+    with pytest.raises(ConfigError, match="serve --list"):
         recordings.load("toaster")
     with pytest.raises(ConfigError, match="say which"):
         recordings.load("o")

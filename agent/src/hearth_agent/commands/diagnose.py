@@ -28,7 +28,7 @@ from hearth_agent.commands.redact import blot_out, redact_file, secrets_in
 from hearth_agent.commands.spool_report import spool_report
 from hearth_agent.commands.survey import survey
 from hearth_agent.commands.targets import Target, targets_of
-from hearth_agent.devices.errors import DeviceError, DeviceLayoutError
+from hearth_agent.devices.errors import DeviceError
 from hearth_agent.events import TAIL_NAME
 from hearth_agent.settings import PASSWORD_VARIABLE, Home, load_home
 from hearth_core.errors import ConfigError
@@ -167,7 +167,7 @@ async def _of_wire(targets: list[Target]) -> dict[str, str]:
         try:
             async with asyncio.timeout(_ONE_DEVICE_S):
                 parts |= await _of_device(target, name)
-        except (DeviceError, DeviceLayoutError) as error:
+        except DeviceError as error:
             parts[f"{name}.txt"] = f"{target.id} ({target.profile.profile}) at {target.place}: {error}\n"
         except TimeoutError:
             parts[f"{name}.txt"] = f"{target.id} at {target.place}: not read within {_ONE_DEVICE_S:g} s\n"
@@ -175,13 +175,10 @@ async def _of_wire(targets: list[Target]) -> dict[str, str]:
 
 
 async def _of_device(target: Target, name: str) -> dict[str, str]:
-    link = target.link()
-    try:
-        await link.open()
+    async with target.opened() as link:
         found = await survey(link, target.documented, target.unit)
         await read_all(link, found)
-    finally:
-        link.close()
+        registers = recording(link, found)
     make = mask_text(found.make, serial_numbers(found))
     lines = [f"{target.id} ({make}) at {target.place}", *describe(target, found)[1:]]
-    return {f"{name}.txt": "\n".join(lines) + "\n", f"{name}.yaml": recording(link, found)}
+    return {f"{name}.txt": "\n".join(lines) + "\n", f"{name}.yaml": registers}

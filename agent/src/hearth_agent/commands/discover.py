@@ -22,9 +22,11 @@ from hearth_agent.devices.bus import Bus
 from hearth_agent.devices.endpoint import Endpoint
 from hearth_agent.devices.errors import DeviceError
 from hearth_agent.devices.profile import Profile, Transport
-from hearth_agent.settings import DeviceSettings, endpoint_of
+from hearth_agent.settings import ONE_OF, DeviceSettings, endpoint_of
 from hearth_core.errors import ConfigError
 from hearth_core.points import DeviceKind
+
+_OTHERS = {DeviceKind.GRID_METER: "; a meter of something else takes a role, such as role: pv"}
 
 Progress = Callable[[str], None]
 
@@ -42,7 +44,7 @@ class Result:
 def discover(
     hosts: Annotated[list[str] | None, typer.Argument(metavar="HOST[:PORT]...", show_default=False)] = None,
     serial: Annotated[str | None, typer.Option(help="A serial line, such as /dev/ttyUSB0.", show_default=False)] = None,
-    units: Annotated[str, typer.Option(help="Unit ids, such as 1-10,100,247; the usual ones.")] = "",
+    units: Annotated[str, typer.Option(help="Unit ids, such as 1-10,100,247; the usual ones when left out.")] = "",
     transport: Annotated[Transport, typer.Option(help="What the hosts speak: tcp or rtu_over_tcp.")] = Transport.TCP,
     timeout: Annotated[float, typer.Option(min=0.1, max=10, help="Seconds that an answer may take.")] = 1.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
@@ -171,8 +173,17 @@ def report(results: list[Result]) -> list[str]:
                 lines.append(f"{place} unit {unit.unit}: answers, but no profile fits")
     entries = sections(results)
     if not entries:
-        return [*lines, "No known device was found."]
-    lines += ["", "# for agent.yaml; probe each of them and check its signs before you trust it", "devices:"]
+        hint = "Is Modbus switched on in the device's menu? Are address, port and --units right?"
+        return [*dict.fromkeys(lines), f"No known device was found. {hint}"]
+    lines += [
+        "",
+        "# For agent.yaml. Look at each with `hearth-agent probe`; `hearth-agent commission` proves signs and units.",
+    ]
+    for what, kinds in ONE_OF:
+        if len(same := [section["id"] for one, section in entries if one.profile.kind in kinds]) > 1:
+            others = _OTHERS.get(kinds[0], "")
+            lines.append(f"# A home has one {what}: keep one of {', '.join(map(str, same))}.{others}")
+    lines.append("devices:")
     for _, section in entries:
         inner = ", ".join(f"{key}: {value}" for key, value in section.items())
         lines.append(f"  - {{{inner}}}")

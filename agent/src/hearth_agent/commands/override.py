@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import typer
 
+from hearth_agent.control.withdrawal import why_not_steered
 from hearth_agent.plan.overrides import (
     LOCAL_NAME,
     OverrideRefusedError,
@@ -41,8 +42,8 @@ def set_override(
     device: Device,
     length: Annotated[str, typer.Option("--for", help="How long, e.g. 30min, 2h, 3d; at most 7d.")],
     mode: Annotated[Mode | None, typer.Option(help="Battery: what it may do.")] = None,
-    power_w: Annotated[float | None, typer.Option(help="With charge_from_grid and export: how much [W].")] = None,
-    current_a: Annotated[float | None, typer.Option(help="Charger: current of each phase; 0 pauses [A].")] = None,
+    power_w: Annotated[float | None, typer.Option(help="With charge_from_grid and export: W.")] = None,
+    current_a: Annotated[float | None, typer.Option(help="Charger: A of each phase; 0 pauses.")] = None,
     heat_mode: Annotated[HeatMode | None, typer.Option(help="Heat pump or water heater.")] = None,
 ) -> None:
     """Wish something of a device for a while; a running agent takes it within seconds.
@@ -50,6 +51,8 @@ def set_override(
     Limits of the grid and the house still hold. A wish replaces the one before it.
 
     Example: hearth-agent override set inverter --mode hold --for 2h --config agent.yaml
+             hearth-agent override set inverter --mode charge_from_grid --power-w 3000 --for 1h --config agent.yaml
+             hearth-agent override set charger --current-a 0 --for 30min --config agent.yaml
     """
     home, at_ms = load_home(config), now_ms(clock_from_environment())
     if mode is None and current_a is None and heat_mode is None:
@@ -63,8 +66,8 @@ def set_override(
     )
     _write(home, wish, at_ms)
     typer.echo(f"{device}: {describe(wish)} until {_local(home, wish.until_ms)}")
-    if why := home.why_watched(device):
-        typer.echo(f"{device} is only watched, so nothing happens: {why}")
+    if why := why_not_steered(home, device):
+        typer.echo(f"{device} is only watched, so nothing happens yet: {why}")
 
 
 @app.command("list")
@@ -91,7 +94,8 @@ def clear(
     Example: hearth-agent override clear inverter --config agent.yaml
     """
     home, at_ms = load_home(config), now_ms(clock_from_environment())
-    for id_ in [device] if device else [one.id for one in home.settings.devices]:
+    steerable = [one.id for one in home.settings.devices if home.profiles[one.id].controls]
+    for id_ in [device] if device else steerable:
         _write(home, _nothing(home, id_, at_ms, at_ms + _CLEARED_FOR_MS), at_ms)
         typer.echo(f"{id_}: as planned")
 

@@ -12,7 +12,7 @@ import typer
 from hearth_agent.commands.dump import read_all, recording
 from hearth_agent.commands.survey import survey
 from hearth_agent.commands.targets import ConfigFile, DeviceId, Host, Port, ProfileName, Serial, Target, Unit, named
-from hearth_agent.devices.errors import DeviceError, DeviceLayoutError
+from hearth_agent.devices.errors import DeviceError
 from hearth_core.errors import ConfigError
 
 
@@ -57,13 +57,7 @@ async def record_target(target: Target) -> str:
     Raises:
         DeviceError: The device cannot be reached, or is not what its profile says.
     """
-    link = target.link()
-    try:
-        await link.open()
+    async with target.opened() as link:
         found = await survey(link, target.documented, target.unit)
         await read_all(link, found)
         return recording(link, found)
-    except DeviceLayoutError as error:
-        raise DeviceError(target.id, f"is no {target.profile.profile}: {error}") from error
-    finally:
-        link.close()

@@ -9,7 +9,7 @@ from hearth_agent.commands.polite_link import PoliteLink
 from hearth_agent.commands.targets import Target
 from hearth_agent.devices.codec import text
 from hearth_agent.devices.discovery import read_common, walk_chain
-from hearth_agent.devices.errors import DeviceError, DeviceLayoutError
+from hearth_agent.devices.errors import DeviceLayoutError
 from hearth_agent.devices.identity import check_identity
 from hearth_agent.devices.layout import Chain, LaidOutPoint, lay_out
 from hearth_agent.devices.packing import Span
@@ -61,14 +61,8 @@ async def survey_target(target: Target) -> Survey:
     Raises:
         DeviceError: The device cannot be reached, or is not what its profile says.
     """
-    link = target.link()
-    try:
-        await link.open()
+    async with target.opened() as link:
         return await survey(link, target.profile, target.unit)
-    except DeviceLayoutError as error:
-        raise DeviceError(target.id, f"is no {target.profile.profile}: {error}") from error
-    finally:
-        link.close()
 
 
 async def survey(link: PoliteLink, profile: Profile, unit: int) -> Survey:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +13,8 @@ import typer
 from hearth_agent.commands.polite_link import PoliteLink
 from hearth_agent.devices.bus import Bus, manners_of
 from hearth_agent.devices.catalogue import find_profile
+from hearth_agent.devices.endpoint import Endpoint
+from hearth_agent.devices.errors import DeviceLayoutError, not_as_profiled
 from hearth_agent.devices.profile import Profile
 from hearth_agent.settings import DeviceSettings, Home, endpoint_of, load_home
 from hearth_core.errors import ConfigError
@@ -22,8 +26,8 @@ ProfileName = Annotated[
 ]
 Host = Annotated[str | None, typer.Option(help="Without a file: the device's address.", show_default=False)]
 Serial = Annotated[str | None, typer.Option(help="Or its serial line, such as /dev/ttyUSB0.", show_default=False)]
-Port = Annotated[int | None, typer.Option(min=1, max=65535, help="Its port; the profile's.", show_default=False)]
-Unit = Annotated[int | None, typer.Option(min=0, max=255, help="Its unit id; the profile's.", show_default=False)]
+Port = Annotated[int | None, typer.Option(min=1, max=65535, help="Its port; else the profile's.", show_default=False)]
+Unit = Annotated[int | None, typer.Option(min=0, max=255, help="Its unit id; else the profile's.", show_default=False)]
 
 
 @dataclass(frozen=True)
@@ -44,9 +48,21 @@ class Target:
         """Address and unit, for people."""
         return f"{self.bus.endpoint.place} unit {self.unit}"
 
-    def link(self) -> PoliteLink:
-        """Return a link that is not open yet."""
-        return PoliteLink(self.id, self.bus, self.unit, manners_of(self.profile))
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[PoliteLink]:
+        """Connect, and hang up in the end.
+
+        Raises:
+            DeviceError: The device cannot be reached, or is not what its profile says.
+        """
+        link = PoliteLink(self.id, self.bus, self.unit, manners_of(self.profile))
+        try:
+            await link.open()
+            yield link
+        except DeviceLayoutError as error:
+            raise not_as_profiled(self.id, self.profile.profile, error) from error
+        finally:
+            link.close()
 
 
 def targets_of(home: Home, folder: Path) -> list[Target]:
@@ -84,14 +100,21 @@ def named(
         found = find_profile(profile, Path(), "command line", "--profile")
         name = device or found.profile
         one = DeviceSettings(id=name, profile=profile, host=host, serial=serial, port=port, unit=unit)
-        return [_target(one, found, found, Bus(endpoint_of(one, found, "the device", "command line")))]
+        return [_target(one, found, found, Bus(_endpoint(one, found)))]
     remedy = "Name a home's file with --config, or a device with --profile and --host or --serial."
     raise ConfigError("command line", "--config", str(config) if config else None, remedy)
+
+
+def _endpoint(one: DeviceSettings, profile: Profile) -> Endpoint:
+    try:
+        return endpoint_of(one, profile, "-", "command line")
+    except ConfigError as error:  # a key of the file is an option here
+        raise ConfigError(error.source, error.field.replace("-.", "--"), error.value, error.remedy) from error
 
 
 def _of_file(config: Path, device: str | None) -> list[Target]:
     found = targets_of(load_home(config), config.parent)
     ids = [one.id for one in found]
     if device is not None and device not in ids:
-        raise ConfigError(str(config), "devices", device, f"The file has: {', '.join(ids)}.")
+        raise ConfigError(str(config), "devices", device, f"Name one of: {', '.join(ids)}.")
     return [one for one in found if device in (None, one.id)]

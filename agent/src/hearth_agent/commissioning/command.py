@@ -131,7 +131,7 @@ def _check_alone(home: Home) -> None:
             probe.execute("select count(*) from sqlite_master")
         except sqlite3.OperationalError as error:
             remedy = "The agent of this home runs and would fight over the devices; stop it first."
-            raise ConfigError(str(spool), "the agent", str(error), remedy) from error
+            raise ConfigError(str(spool), "the agent", "running", remedy) from error
         finally:
             probe.rollback()
     probe.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Protocol
 
@@ -13,7 +12,7 @@ from hearth_agent.commissioning.battery_ramp import Ramp, power_of_test, ramp_ba
 from hearth_agent.commissioning.charger_ramp import has_car, levels_a, ramp_charger
 from hearth_agent.commissioning.contradictions import Roles, check_balance
 from hearth_agent.commissioning.findings import Finding, Result
-from hearth_agent.commissioning.orders import DisobedientError, Mover, moved
+from hearth_agent.commissioning.orders import DisobedientError, moved
 from hearth_agent.commissioning.plausibility import check_device
 from hearth_agent.commissioning.questions import Asker
 from hearth_agent.commissioning.sampling import EVERY_S, Sampler
@@ -168,9 +167,6 @@ class Course:
         ) as mover:
             fed = self._fed_phases()
             return await ramp_charger(self._home, device, mover, self._sampler, (low_a, high_a), fed, self._screen.say)
-
-    def _moved(self, device: str, kind: ControlKind) -> AbstractAsyncContextManager[Mover]:
-        return moved(self._devices[device], kind, self._books, self._clock, self._events)
 
     def _fed_phases(self) -> tuple[int, ...]:
         """Return the phases on which the battery answers while the car steps; all when that was not found."""

@@ -84,7 +84,8 @@ def judge_battery(device: str, grid: str, found: Sequence[Move]) -> Iterator[Fin
     )
     if not agree(answer):
         remedy = "the house's own load changed too much: repeat it in a quieter hour, or with more --power-w"
-        yield _unsure(device, "ramp", said, remedy, figures)
+        spread = f"; its answers go from {-max(answer):.2f} to {-min(answer):.2f}"
+        yield _unsure(device, "ramp", said + spread, remedy, figures)
         return
     seen = (figures["battery"], figures["inverter"], figures["grid"])
     device_at_fault, remedy = _battery_fault(device, grid, seen, _apart(answer))

@@ -23,7 +23,7 @@ from pathlib import Path
 from hearth_agent.control.ordered import FILE_NAME, OrdersFile
 from hearth_agent.control.reassert import reassert
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("hearth_agent.control.supervisor")  # it runs as __main__
 
 VARIABLE = "HEARTH_HEARTBEAT_FD"
 """Environment variable that tells the agent its end of the pipe."""

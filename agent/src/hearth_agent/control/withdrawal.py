@@ -45,6 +45,12 @@ def withdrawals(home: Home) -> dict[str, Withdrawal]:
     return {id_: one for id_, one in stored.items() if id_ in ids and one.proof_ms == _proof_ms(home, id_)}
 
 
+def why_not_steered(home: Home, device_id: str) -> str:
+    """Return why a device is only watched, by its settings or because control was withdrawn; "" when it is steered."""
+    gone = withdrawals(home).get(device_id)
+    return f"control was withdrawn, because {gone.text}" if gone else home.why_watched(device_id)
+
+
 def bounds_of(home: Home) -> Bounds:
     """Return what the balance may know of this home."""
     settings, limits, battery = home.settings.balance, home.settings.site.limits, home.settings.site.battery

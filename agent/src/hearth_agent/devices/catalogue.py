@@ -50,8 +50,11 @@ def read_text(path: Path) -> str:
     """
     try:
         return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(str(path), "the file", str(path), f"It cannot be read: {error}.") from error
+    except OSError as error:
+        remedy = f"It cannot be read: {error.strerror}. Correct its path or its rights."
+        raise ConfigError(str(path), "the file", str(path), remedy) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(str(path), "the file", str(path), "It cannot be read: save it as UTF-8 text.") from error
 
 
 @cache
@@ -79,5 +82,5 @@ def find_profile(name: str, folder: Path, source: str, field: str) -> Profile:
         return shipped_profile(name)
     close = difflib.get_close_matches(name, shipped_names(), n=1)
     meant = f"Did you mean {close[0]!r}? " if close else ""
-    remedy = f"{meant}Known profiles: {', '.join(shipped_names())}, or the path of a .yaml file."
+    remedy = f"{meant}`hearth-agent profiles` lists all; or give the path of a .yaml file."
     raise ConfigError(source, field, name, remedy)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import socket
 import termios
 import time
 
@@ -121,3 +123,20 @@ class Connection(asyncio.Protocol):
         """See `asyncio.Protocol`."""
         self._transport = None
         self._fail(ConnectionResetError("the connection was lost"))
+
+
+def why_closed(error: OSError) -> str:
+    """Say why a wire could not be opened, and what to look at."""
+    if isinstance(error, TimeoutError):
+        return "no answer; is it switched on, and is its address right?"
+    if isinstance(error, socket.gaierror):
+        return "this name is not known here; give its address"
+    if error.errno == errno.ECONNREFUSED:
+        return "nothing listens there; is Modbus switched on in its menu, and is the port right?"
+    if error.errno == errno.ENOENT:
+        return "there is no such serial device; is it plugged in?"
+    if error.errno == errno.EACCES:
+        return "this user may not open it; add the user to the group of serial devices (dialout on Debian)"
+    if error.errno == errno.EINVAL:
+        return "this line takes no such speed, data bits or parity; give others under `line`"
+    return (error.strerror or str(error)).lower()

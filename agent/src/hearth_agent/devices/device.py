@@ -11,7 +11,7 @@ from hearth_agent.devices.bus import LATER_S, ORDER_S, Bus, manners_of
 from hearth_agent.devices.codec import EncodeError, text
 from hearth_agent.devices.discovery import read_common, walk_chain
 from hearth_agent.devices.endpoint import Endpoint, tcp
-from hearth_agent.devices.errors import DeviceError, DeviceLayoutError, DeviceRefusedError
+from hearth_agent.devices.errors import DeviceError, DeviceLayoutError, DeviceRefusedError, not_as_profiled
 from hearth_agent.devices.identity import check_identity
 from hearth_agent.devices.layout import Chain, lay_out
 from hearth_agent.devices.link import ModbusLink
@@ -151,7 +151,7 @@ class Device:
                 await self._learn()
             except DeviceLayoutError as error:
                 self._link.rest()
-                raise DeviceError(self.id, f"is no {self.profile.profile}: {error}") from error
+                raise not_as_profiled(self.id, self.profile.profile, error) from error
         self.connections += 1
         return True
 

@@ -5,16 +5,28 @@ Devices with the same endpoint share one connection (`hearth_agent.devices.bus`)
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 from hearth_agent.devices.profile import SerialLine, Transport
 
 ON_A_LINE = (Transport.RTU, Transport.ASCII)
 _FACTORY = SerialLine()
+_HOST_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_.])?")
 _SILENT_CHARACTERS = 3.5
 # above 19200 baud the norm fixes the silence between two frames
 _FAST_BAUD = 19_200
 _FAST_SILENCE_S = 0.00175
+
+
+def is_host(text: str) -> bool:
+    """Tell whether a text can be a host's name or its address, without a port or a scheme."""
+    try:
+        ip_address(text.partition("%")[0])
+    except ValueError:
+        return _HOST_NAME.fullmatch(text) is not None
+    return True
 
 
 @dataclass(frozen=True)

@@ -27,3 +27,10 @@ class DeviceUnsentError(DeviceError):
 
 class DeviceLayoutError(PermanentError):
     """The device is not what its profile says."""
+
+
+def not_as_profiled(device: str, profile: str, error: DeviceLayoutError) -> DeviceError:
+    """Return the error about a device that is not what its profile says, with what to do."""
+    return DeviceError(
+        device, f"does not answer like {profile}: {error}; `hearth-agent discover` tells which profiles fit"
+    )

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from hearth_agent.devices import question as questions
 from hearth_agent.devices.bus import LATER_S, ORDER_S, Bus, Manners, Station
+from hearth_agent.devices.connection import why_closed
 from hearth_agent.devices.errors import DeviceError, DeviceRefusedError, DeviceTimeoutError, DeviceUnsentError
 from hearth_agent.devices.question import Question
 
@@ -81,7 +82,8 @@ class ModbusLink:
             await self.bus.join(self._station)
         except OSError as error:
             self.close()
-            raise DeviceError(self._device, f"does not accept a connection at {self.bus.endpoint.place}") from error
+            text = f"does not accept a connection at {self.bus.endpoint.place}: {why_closed(error)}"
+            raise DeviceError(self._device, text) from error
         self._generation = self.bus.generation
 
     def close(self) -> None:
@@ -128,7 +130,8 @@ class ModbusLink:
         pdu = await self._exchange(question, deadline_s)
         code = question.refusal(pdu)
         if code in _GATEWAY_FAILED:
-            raise self._failed(DeviceTimeoutError(self._device, f"does not answer its gateway (exception {code})"))
+            text = f"does not answer its gateway (exception {code}); is its unit id right?"
+            raise self._failed(DeviceTimeoutError(self._device, text))
         if code is None and not question.is_answer(pdu):
             raise self._failed(DeviceError(self._device, "answered something else than was asked"))
         self._station.answering, self._answered_at_s = True, time.monotonic()

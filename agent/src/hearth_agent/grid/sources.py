@@ -55,12 +55,15 @@ OWN_NAMES = {side: f"mqtt-{side.value}" for side in Side}
 """Names of the MQTT sources that are there when none is configured."""
 
 
-def problems(sources: Sequence[GridSource], points: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, object, str]]:
+def problems(
+    sources: Sequence[GridSource], points: Mapping[str, Sequence[str]], *, has_hub: bool
+) -> Iterator[tuple[str, object, str]]:
     """Find what cannot be right: field below ``grid_limits``, its value, and the remedy.
 
     Args:
         sources: As configured.
         points: The points each device of the home has, by its id.
+        has_hub: Whether the file has a ``hub``, whose broker and key messages need.
     """
     seen: set[str] = set()
     for index, source in enumerate(sources):
@@ -88,3 +91,6 @@ def problems(sources: Sequence[GridSource], points: Mapping[str, Sequence[str]])
         for name in names:
             if name not in points[source.device]:
                 yield f"{field}.point", name, f"The profile of {source.device} has no such point."
+    for index, source in enumerate(sources):
+        if isinstance(source, MqttSource) and not has_hub:
+            yield f"[{index}].source", "mqtt", "Messages need the hub's broker and key: give hub, or remove this one."

@@ -17,9 +17,10 @@ from hearth_agent.events import EventLog
 from hearth_agent.files import write_durably
 from hearth_core.clock import Clock, now_ms
 from hearth_core.errors import PermanentError, PoisonMessageError, SignatureError
-from hearth_core.messages import Mode, Override, decode, encode
+from hearth_core.messages import Override, decode, encode
 from hearth_core.points import DeviceKind
 from hearth_core.signing import unseal
+from hearth_core.wishes import misfit
 
 logger = logging.getLogger(__name__)
 
@@ -29,9 +30,6 @@ LOCAL_NAME = "overrides.json"
 """File in the data folder that ``hearth-agent override`` writes and a running agent reads."""
 _FUTURE_MS = 5 * 60 * 1000
 _MOST_LOCAL_BYTES = 64 * 1024
-_BATTERIES = (DeviceKind.HYBRID_INVERTER, DeviceKind.BATTERY)
-_HEATERS = (DeviceKind.HEAT_PUMP, DeviceKind.WATER_HEATER)
-_FORCED = (Mode.CHARGE_FROM_GRID, Mode.EXPORT)
 
 
 class OverrideRefusedError(PermanentError):
@@ -62,7 +60,7 @@ def check_override(
         raise OverrideRefusedError(f"it is for {override.home}, this home is {home}")
     kind = kinds.get(override.device)
     if kind is None:
-        raise OverrideRefusedError(f"device {override.device}: this home has {', '.join(kinds)}")
+        raise OverrideRefusedError(f"device {override.device} is not here; this home has {', '.join(kinds)}")
     if override.version <= last_version:
         raise OverrideRefusedError(f"version {override.version} is not newer than {last_version}")
     if override.issued_ms > at_ms + _FUTURE_MS:
@@ -71,19 +69,8 @@ def check_override(
         raise OverrideRefusedError("it is over")
     if override.until_ms - override.issued_ms > LONGEST_MS or override.until_ms - at_ms > LONGEST_MS:
         raise OverrideRefusedError("it is longer than 7 days")
-    for name, allowed in (
-        ("battery", kind in _BATTERIES),
-        ("current_a", kind is DeviceKind.EV_CHARGER),
-        ("heat_mode", kind in _HEATERS),
-    ):
-        if getattr(override, name) is not None and not allowed:
-            raise OverrideRefusedError(f"{name}: {override.device} is a {kind}")
-    if (override.battery in _FORCED) != (override.power_w is not None):
-        raise OverrideRefusedError("power_w: belongs to charge_from_grid and export, and only to them")
-    for name in ("power_w", "current_a"):
-        value = getattr(override, name)
-        if value is not None and not math.isfinite(value):
-            raise OverrideRefusedError(f"{name}: {value} is no number")
+    if wrong := misfit(kind, override.battery, override.power_w, override.current_a, override.heat_mode):
+        raise OverrideRefusedError(f"{wrong[0]} of {override.device}: {wrong[1]}")
 
 
 class _Active(msgspec.Struct, frozen=True):

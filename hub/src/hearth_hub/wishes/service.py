@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from hearth_core.messages import GridLimit, Mode, Override, encode
-from hearth_core.points import DeviceKind
+from hearth_core.messages import GridLimit, Override, encode
 from hearth_core.topics import GRID_LIMIT, OVERRIDE
+from hearth_core.wishes import misfit
 from hearth_hub.database.pool import Connection
 from hearth_hub.errors import RequestError
 from hearth_hub.homes.repository import list_devices
@@ -15,12 +15,6 @@ from hearth_hub.timing import instant
 from hearth_hub.wishes import repository
 from hearth_hub.wishes.schemas import GridLimitRequest, OverrideRequest, Sent
 
-_FITS = {
-    "battery": (DeviceKind.HYBRID_INVERTER, DeviceKind.BATTERY),
-    "current_a": (DeviceKind.EV_CHARGER,),
-    "heat_mode": (DeviceKind.HEAT_PUMP, DeviceKind.WATER_HEATER),
-}
-_FORCED = (Mode.CHARGE_FROM_GRID, Mode.EXPORT)
 _LIFTED_FOR_MS = 7 * 86_400 * 1000
 
 
@@ -34,11 +28,8 @@ async def override(connection: Connection, agent: str, asked: OverrideRequest, n
     kinds = {device.device: device.kind for device in await list_devices(connection, home.id)}
     if asked.device not in kinds:
         raise RequestError("device", asked.device, f"{agent} has {', '.join(kinds)}")
-    for field, fitting in _FITS.items():
-        if getattr(asked, field) is not None and kinds[asked.device] not in fitting:
-            raise RequestError(field, getattr(asked, field), f"{asked.device} is a {kinds[asked.device]}")
-    if (asked.battery in _FORCED) != (asked.power_w is not None):
-        raise RequestError("power_w", asked.power_w, "it belongs to charge_from_grid and export, and only to them")
+    if wrong := misfit(kinds[asked.device], asked.battery, asked.power_w, asked.current_a, asked.heat_mode):
+        raise RequestError(wrong[0], getattr(asked, wrong[0]), wrong[1])
     async with connection.transaction():
         version = await repository.next_version(connection, home.id, OVERRIDE, asked.device, now_ms)
         message = Override(
