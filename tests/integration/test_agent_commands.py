@@ -453,9 +453,11 @@ async def test_a_wrong_file_and_a_broken_spool_are_told_in_the_bundle(
     config.write_text(spoil(config.read_text()))  # type: ignore[operator]
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "spool.sqlite").write_bytes(b"no database at all" * 100)
+    (tmp_path / "taxes.json").write_text("nobody's business")
     parts = await gather(config)
     assert clue in parts["check.txt"]
     assert_nothing_private(parts)
+    assert "taxes.json" not in parts
     if "YAML" not in clue:
         assert "cannot be read" in parts["spool.txt"]
 

@@ -406,3 +406,29 @@ async def test_a_commissioning_that_is_ended_gives_the_battery_back(tmp_path: Pa
         assert running.house.storage.mode == 0
         assert running.house.storage.reversions == 0
         assert "proof" not in path.read_text()
+
+
+ASKING = """
+import asyncio, typer
+from hearth_agent.commissioning.command import _confirm
+async def ask():
+    _confirm("May it?")
+try:
+    asyncio.run(ask())
+except typer.Abort:
+    print("ended")
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_question_that_waits_is_ended_at_once(number: signal.Signals) -> None:
+    """The event loop takes Ctrl-C for itself, and would not look at it before the answer has come."""
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(sys.executable, "-uc", ASKING, stdin=pipe, stdout=pipe)
+    assert process.stdout is not None
+    async with asyncio.timeout(20):
+        await process.stdout.readuntil(b"[y/N]")
+        await asyncio.sleep(0.2)
+        process.send_signal(number)
+        out, _ = await process.communicate()
+    assert b"ended" in out

@@ -150,7 +150,7 @@ def clock_from_environment() -> RealClock | SharedClock:
     """Return the clock named by ``HEARTH_CLOCK`` (see the module's text).
 
     Raises:
-        ValueError: The variable is set to something else than ``file:PATH``.
+        ValueError: The variable is set to something else than ``file:PATH``, or there is no such clock.
     """
     setting = os.environ.get("HEARTH_CLOCK", "")
     if not setting:
@@ -159,4 +159,8 @@ def clock_from_environment() -> RealClock | SharedClock:
     if scheme != "file" or not path:
         msg = f"HEARTH_CLOCK={setting!r}: use file:/path/to/clock, or unset it for real time"
         raise ValueError(msg)
-    return SharedClock(Path(path))
+    try:
+        return SharedClock(Path(path))
+    except OSError as error:
+        msg = f"HEARTH_CLOCK={setting!r}: {error.strerror}; whoever keeps this clock makes the file first"
+        raise ValueError(msg) from error

@@ -59,6 +59,9 @@ def test_the_environment_names_the_clock(tmp_path: Path, monkeypatch: pytest.Mon
     ClockConductor(tmp_path / "clock", START_S)
     monkeypatch.setenv("HEARTH_CLOCK", f"file:{tmp_path / 'clock'}")
     assert isinstance(clock_from_environment(), SharedClock)
+    monkeypatch.setenv("HEARTH_CLOCK", f"file:{tmp_path / 'nobody'}")
+    with pytest.raises(ValueError, match="whoever keeps this clock"):
+        clock_from_environment()
     monkeypatch.setenv("HEARTH_CLOCK", "fast")
     with pytest.raises(ValueError, match="HEARTH_CLOCK"):
         clock_from_environment()

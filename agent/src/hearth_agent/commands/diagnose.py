@@ -72,7 +72,8 @@ async def gather(config: Path) -> dict[str, str]:
         home = load_home(config)
     except ConfigError as error:
         parts["check.txt"] = f"{error}\n"
-        parts |= _of_data_dir(_data_dir(config, text))
+        if (data_dir := _data_dir(config, text)) is not None:
+            parts |= _of_data_dir(data_dir)
     else:
         parts["check.txt"] = "The file is good.\n"
         parts |= _own_profiles(home, config.parent) | _of_data_dir(home.data_dir)
@@ -108,14 +109,14 @@ def _settings(text: str) -> str:
         return "# The file is no YAML and so is left out: what is secret in it cannot be told.\n"
 
 
-def _data_dir(config: Path, text: str) -> Path:
-    """Return the data folder of a file that is wrong elsewhere."""
+def _data_dir(config: Path, text: str) -> Path | None:
+    """Return the data folder of a file that is wrong elsewhere; None when it names none: other folders are private."""
     try:
         raw = yaml.safe_load(text)
     except yaml.YAMLError:
         raw = None
     named = raw.get("data_dir") if isinstance(raw, dict) else None
-    return config.parent / (named if isinstance(named, str) else ".")
+    return config.parent / named if isinstance(named, str) else None
 
 
 def _of_data_dir(folder: Path) -> dict[str, str]:

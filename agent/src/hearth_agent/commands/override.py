@@ -114,7 +114,9 @@ def _write(home: Home, wish: Override, at_ms: int) -> None:
     try:
         write_local(home.data_dir / LOCAL_NAME, [*others, wish])
     except OSError as error:
-        raise ConfigError(_OPTIONS, "data_dir", str(home.data_dir), f"It cannot be written: {error}.") from error
+        raise ConfigError(
+            _OPTIONS, "data_dir", str(home.data_dir), f"It cannot be written: {error.strerror}."
+        ) from error
 
 
 def _known(home: Home) -> list[Override]:

@@ -55,8 +55,13 @@ class Terminal:
         if self._task is not None:
             self._progress.update(self._task, completed=share)
         if share >= 1.0:
+            self.close()
+
+    def close(self) -> None:
+        """Give the terminal back its cursor."""
+        if self._progress is not None:
             self._progress.stop()
-            self._progress = self._task = None
+        self._progress = self._task = None
 
     def show(self, findings: Sequence[Finding]) -> None:
         """See `Screen.show`."""
@@ -80,31 +85,47 @@ def commission(
         raise ConfigError(str(config), "the file", str(config), "Its folder must be writable for the proof.")
     logging.basicConfig(level=logging.ERROR)
     clock = clock_from_environment()
-    prompt = typer.confirm if sys.stdin.isatty() else None
+    prompt = _confirm if sys.stdin.isatty() else None
     who = by or getpass.getuser()
     asker = Asker(who, clock, frozenset(yes_to), prompt)
     options = Options(devices=tuple(chosen), by=who, watch_s=watch_s, power_w=power_w)
     console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
     events = EventLog(clock)
     made = make_devices(home, clock, events)
-    course = Course(home, made, asker, Terminal(console), options, clock, events)
+    terminal = Terminal(console)
+    course = Course(home, made, asker, terminal, options, clock, events)
     try:
-        return asyncio.run(_run(course, made, config))
+        return asyncio.run(_run(course, made, config, terminal))
     except StuckError as error:
         console.print(f"[red]{escape(str(error))}[/]")
         return False
-    except asyncio.CancelledError:
-        console.print("Ended before it was done: nothing was written.")
+    except (asyncio.CancelledError, KeyboardInterrupt, typer.Abort):
+        console.print("Ended before it was done: no proof was written, and every device is in its own mode.")
         return False
 
 
-async def _run(course: Course, devices: Mapping[str, Device], config: Path) -> bool:
+def _confirm(question: str) -> bool:
+    """Ask a person; Ctrl-C and SIGTERM end it at once (nothing is moved while a question waits).
+
+    The event loop stands still meanwhile, and its own handlers would wait for the answer.
+    """
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, signal.default_int_handler) for number in numbers]
+    try:
+        return typer.confirm(question)
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+async def _run(course: Course, devices: Mapping[str, Device], config: Path, terminal: Terminal) -> bool:
     """Run the course; SIGTERM ends it as Ctrl-C does, with every device back in its own mode."""
     if (task := asyncio.current_task()) is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     try:
         return await course.run(config)
     finally:
+        terminal.close()
         for device in devices.values():
             device.close()
 
