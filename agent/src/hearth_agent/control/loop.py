@@ -69,7 +69,6 @@ class Controller:
         # what a charger is told in place of its own limit, where the wiring allows less than the device
         self._wired_a = {one.id: one.max_current_a for one in home.settings.devices}
         cars = [one.id for one in self._house.chargers]
-        self._pollers = pollers
         self._urgent = [pollers[id_] for id_ in (self._grid, store.id if store else None, *cars) if id_]
         self._state = State()
         self.stepped_s, self.due_s = time.monotonic(), clock.monotonic()
@@ -128,8 +127,6 @@ class Controller:
         watchful = self._is_watchful(measured)
         for poller in self._urgent:
             poller.wanted_fresh = watchful
-        if self._grid is not None:
-            self._pollers[self._grid].wanted_fresh = watchful or self._may_give_way(measured)
         return outcome
 
     def measure(self) -> Measurements:
@@ -176,13 +173,8 @@ class Controller:
             case ControlKind.PV_LIMIT:
                 return pv_order(commands.pv_limit_w)
 
-    def _may_give_way(self, measured: Measurements) -> bool:
-        """Tell whether a steered car draws something: then it gives way in time to whatever else is switched on."""
-        amps = (drawn(measured.cars[one.id]) for one in self._house.chargers if one.controlled)
-        return any(one is None or one > _DRAWS_A for one in amps)
-
     def _is_watchful(self, measured: Measurements) -> bool:
-        """Tell whether a limit depends on fresh values: a forced order, or a phase on its way to the fuse."""
+        """Tell whether a limit depends on fresh values: a forced order, a phase on its way to the fuse, a car."""
         order = self._state.order if self._house.battery is not None else None
         if order is not None and (order.lowest_w > 0 or order.highest_w < 0):
             return bool(self._leases)
@@ -193,4 +185,8 @@ class Controller:
         export_w = min((one for one in limits if one is not None), default=None)
         if export_w is not None and -(measured.grid_w or 0.0) > 0.9 * export_w:
             return bool(self._leases)
-        return self.grid().import_w is not None and bool(self._leases)
+        if self.grid().import_w is not None:
+            return bool(self._leases)
+        # a car that draws gives way in time to whatever else is switched on
+        draws_a = (drawn(measured.cars[one.id]) for one in self._house.chargers if one.controlled)
+        return any(one is None or one > _DRAWS_A for one in draws_a)
