@@ -62,6 +62,12 @@ def test_a_refusal_is_an_answer(transport: Transport) -> None:
     assert not READ.question.is_answer(refused)
 
 
+def test_a_charger_that_begins_its_answers_with_another_sign_is_heard() -> None:
+    whole = frame(Transport.ASCII, RIGHT)
+    assert whole.startswith(b":")
+    assert heard(framing(Transport.ASCII), b">" + whole[1:], pieces=3) == RIGHT
+
+
 def test_over_tcp_only_the_number_counts() -> None:
     """A late answer has the unit, the function and the length of the right one."""
     late = frame(Transport.TCP, RIGHT[:-1] + b"\0", number=76)

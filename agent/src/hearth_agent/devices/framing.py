@@ -24,6 +24,8 @@ _LONGEST_TCP = 254
 _REFUSED = 0x80
 _REFUSAL_SIZE = 2
 _CRC_SIZE = 2
+_ABL_START = b">"
+"""ABL's chargers begin their answers so; it is no digit, and stands nowhere else in a frame."""
 
 
 class BrokenStreamError(Exception):
@@ -128,7 +130,7 @@ class AsciiFraming:
         """See `Framing.take`."""
         while asked is not None:
             try:
-                used, unit, _, pdu = self._framer.decode(bytes(buffer))
+                used, unit, _, pdu = self._framer.decode(bytes(buffer).replace(_ABL_START, b":"))
             except ValueError:  # a frame whose unit is no number
                 break
             del buffer[:used]
