@@ -43,4 +43,5 @@ async def test_a_meter_that_turns_round_takes_control_away_for_good(tmp_path: Pa
             with pytest.raises(ConfigError, match="stop it first"):
                 commission(config, ["inverter"], ["all"], "Anna", 20.0, None)
         assert running.house.storage.mode == 0
-        assert running.servers["inverter"].written.writes <= writes + 1  # its safe state at the start, at most
+        # the rest of the first agent's safe state, and the safe state of the second one's start, at most
+        assert running.servers["inverter"].written.writes <= writes + 3
