@@ -82,8 +82,10 @@ class RecordedDevice:
     def holds(self, address: int, fc: int = 3) -> int | None:
         """Return what a register holds now, also one that can only be written; None when it was never set."""
         self._take_back()
-        known = self._registers[fc].get(address)
-        return self._write_only.get((fc, address)) if known is None else known
+        return self._word(address, fc)
+
+    def _word(self, address: int, fc: int) -> int | None:
+        return self._registers[fc].get(address, self._write_only.get((fc, address)))
 
     def read(self, function: int, address: int, count: int) -> bytes:
         """See `modbus_server.Device.read`."""
@@ -183,7 +185,7 @@ class RecordedDevice:
         if where is None:
             return reversion.after_s or 0.0
         addresses = range(where.address, where.address + REGISTERS[where.type])
-        words = [self._registers[where.fc].get(at, self._write_only.get((where.fc, at), 0)) for at in addresses]
+        words = [self._word(at, where.fc) or 0 for at in addresses]
         return decode(words, where.type, where.word_order) * where.scale
 
     def _note(self, function: int, address: int, values: tuple[int, ...], late_s: float = 0.0) -> None:

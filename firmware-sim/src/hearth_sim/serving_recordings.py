@@ -18,7 +18,7 @@ from hearth_sim.framing import Framing
 from hearth_sim.modbus_server import ModbusServer
 from hearth_sim.recorded_device import RecordedDevice, Written
 from hearth_sim.recordings import Recording, load
-from hearth_sim.serial_line import SerialLine
+from hearth_sim.serial_line import USUAL_LINE, SerialLine
 
 _HOST = "127.0.0.1"
 
@@ -102,7 +102,7 @@ async def served_serially(
     devices: Sequence[RecordedDevice],
     path: Path | None = None,
     *,
-    line: str = "9600-8N1",
+    line: str = USUAL_LINE,
     framing: Framing = Framing.RTU,
 ) -> AsyncIterator[Served]:
     """Serve devices on a serial line while the block lasts; see `SerialLine.start`."""

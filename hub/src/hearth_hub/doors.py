@@ -1,7 +1,8 @@
-"""What every endpoint is handed: a database connection, the clock, and how it answers in bytes."""
+"""What endpoints share: database connection, clock, span, token, body, answer."""
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
@@ -10,7 +11,7 @@ from fastapi import Depends, Query, Request, Response
 
 from hearth_core.clock import Clock
 from hearth_hub.database.pool import Connection, Pool
-from hearth_hub.errors import RequestError, TooLargeError
+from hearth_hub.errors import RequestError, TooLargeError, UnknownCallerError
 
 _LONGEST_SPAN_MS = 400 * 86_400_000
 
@@ -54,6 +55,18 @@ async def read_body(request: Request, most_bytes: int) -> bytes:
             raise TooLargeError("body", None, f"the body is larger than {most_bytes} bytes")
         parts.append(part)
     return b"".join(parts)
+
+
+async def known_caller(request: Request) -> None:
+    """Refuse who does not bring the planning token, as a bearer or, as evcc must, in the address."""
+    wanted: str | None = request.app.state.planning_token
+    if wanted is None:
+        return
+    kind, _, bearer = request.headers.get("authorization", "").partition(" ")
+    given = request.path_params.get("token", bearer.strip() if kind.lower() == "bearer" else "")
+    if not secrets.compare_digest(given.encode(), wanted.encode()):
+        remedy = "Send `Authorization: Bearer <HEARTH_HUB_PLANNING_TOKEN>`; evcc has it in its OPTIMIZER_URI."
+        raise UnknownCallerError("token", None, "the planning token is missing or wrong", remedy)
 
 
 DbConnection = Annotated[Connection, Depends(_connection)]

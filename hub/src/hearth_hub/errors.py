@@ -33,6 +33,12 @@ class NotFoundError(RequestError):
     status = 404
 
 
+class UnknownCallerError(RequestError):
+    """The planning token is missing or another."""
+
+    status = 401
+
+
 class TooLargeError(RequestError):
     """The body is larger than what is read."""
 

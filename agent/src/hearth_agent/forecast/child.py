@@ -36,7 +36,6 @@ class ForecastChild:
         self._command = command or (sys.executable, "-m", "hearth_agent.forecast.worker")
         self._deadline_s, self._idle_s = deadline_s, idle_s
         self._leave_at: asyncio.TimerHandle | None = None
-        self._leaving: asyncio.Task[None] | None = None
         self._process: asyncio.subprocess.Process | None = None
         self.starts = 0
         """How often a child was started: a new one knows no model."""
@@ -55,11 +54,8 @@ class ForecastChild:
             await self.stop()
             text = f"no answer within {self._deadline_s:g} s" if isinstance(error, TimeoutError) else str(error)
             raise ChildError(f"forecasting child: {text}") from error
-        self._leave_at = asyncio.get_running_loop().call_later(self._idle_s, self._leave)
+        self._leave_at = asyncio.get_running_loop().call_later(self._idle_s, self._kill)
         return answer
-
-    def _leave(self) -> None:
-        self._leaving = asyncio.create_task(self.stop())
 
     def _stay(self) -> None:
         if self._leave_at is not None:
@@ -90,13 +86,17 @@ class ForecastChild:
         return msgspec.msgpack.decode(await process.stdout.readexactly(length), type=Answer)
 
     async def stop(self) -> None:
-        """End the child."""
+        """End the child and wait until it is gone."""
         self._stay()
+        if (process := self._kill()) is not None:
+            await process.wait()
+
+    def _kill(self) -> asyncio.subprocess.Process | None:
+        """Let go of the child at once, so that the next request starts another."""
         process, self._process = self._process, None
-        if process is None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
-        if process.stdin is not None:
-            process.stdin.close()
+        if process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            if process.stdin is not None:
+                process.stdin.close()
+        return process

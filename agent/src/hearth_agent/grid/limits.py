@@ -75,8 +75,7 @@ class GridLimits:
         self._grid_w: float | None = None
         self._is_changed = False
         self._told: dict[str, tuple[float | None, bool]] = {
-            name: (cap_w(source, self._held(name)), self._held(name).failsafe_for_s is not None)
-            for name, source in self._sources.items()
+            name: _told_of(source, self._held(name)) for name, source in self._sources.items()
         }
         self._logged_s = clock.monotonic()
         self._last_refused = b""
@@ -193,12 +192,11 @@ class GridLimits:
     def _change(self, source: GridSource, held: Held) -> None:
         """Take a source's next state; tell and log it when something else holds now."""
         self._kept.held[source.name] = held
-        most_w, is_failsafe = cap_w(source, held), held.failsafe_for_s is not None
-        if (most_w, is_failsafe) == self._told.get(source.name, (None, False)):
+        now, before = _told_of(source, held), self._told[source.name]
+        if now == before:
             return
-        self._is_changed = True
-        was_w, was_failsafe = self._told.get(source.name, (None, False))
-        self._told[source.name] = (most_w, is_failsafe)
+        self._is_changed, self._told[source.name] = True, now
+        (most_w, is_failsafe), (was_w, was_failsafe) = now, before
         what = "failsafe" if is_failsafe and not was_failsafe else "applied" if most_w is not None else "lifted"
         logged_w = was_w if most_w is None else most_w
         if not self._journal.write(what, source.name, source.side, logged_w, self._grid_w):
@@ -238,6 +236,11 @@ class GridLimits:
                     if source.failsafe_w is not None
                 }
             )
+
+
+def _told_of(source: GridSource, held: Held) -> tuple[float | None, bool]:
+    """Return what is told of a source: what it holds its side to [W], and whether by its failsafe."""
+    return cap_w(source, held), held.failsafe_for_s is not None
 
 
 def with_mqtt(sources: Sequence[GridSource]) -> list[GridSource]:

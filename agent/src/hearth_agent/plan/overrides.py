@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from hearth_agent.events import EventLog
 from hearth_agent.files import write_durably
+from hearth_agent.plan.checks import FUTURE_MS
 from hearth_core.clock import Clock, now_ms
 from hearth_core.errors import PermanentError, PoisonMessageError, SignatureError
 from hearth_core.messages import Override, decode, encode
@@ -28,7 +29,6 @@ LONGEST_MS = 7 * 86_400 * 1000
 MOST_BYTES = 4096
 LOCAL_NAME = "overrides.json"
 """File in the data folder that ``hearth-agent override`` writes and a running agent reads."""
-_FUTURE_MS = 5 * 60 * 1000
 _MOST_LOCAL_BYTES = 64 * 1024
 
 
@@ -63,7 +63,7 @@ def check_override(
         raise OverrideRefusedError(f"device {override.device} is not here; this home has {', '.join(kinds)}")
     if override.version <= last_version:
         raise OverrideRefusedError(f"version {override.version} is not newer than {last_version}")
-    if override.issued_ms > at_ms + _FUTURE_MS:
+    if override.issued_ms > at_ms + FUTURE_MS:
         raise OverrideRefusedError("it was issued in the future")
     if override.until_ms <= at_ms:
         raise OverrideRefusedError("it is over")

@@ -35,7 +35,7 @@ class PriceMemory:
             at, _, rest = line.partition(",")
             price, _, source = rest.partition(",")
             try:
-                step, eur_per_kwh = divmod(int(at), STEP_S)[0], float(price)
+                step, eur_per_kwh = int(at) // STEP_S, float(price)
             except ValueError:
                 logger.warning("a kept price is not used: %r", line[:80])
                 continue

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
@@ -11,7 +10,7 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
-from hearth_hub.doors import read_body
+from hearth_hub.doors import known_caller, read_body
 from hearth_hub.errors import RequestError
 from hearth_hub.planner.protocol import Question
 from hearth_hub.planner.schemas import REF, takes
@@ -21,28 +20,10 @@ MOST_BYTES = 2 * 1024 * 1024
 """A home of every kind of part over a thousand steps takes half of it."""
 
 
-class UnknownCallerError(RequestError):
-    """The planning token is missing or another."""
-
-    status = 401
-
-
 def planner_of(request: Request) -> Planner:
     """Return the process's planner."""
     planner: Planner = request.app.state.planner
     return planner
-
-
-async def known_caller(request: Request) -> None:
-    """Refuse who does not bring the planning token, as a bearer or, as evcc must, in the address."""
-    wanted: str | None = request.app.state.planning_token
-    if wanted is None:
-        return
-    kind, _, bearer = request.headers.get("authorization", "").partition(" ")
-    given = request.path_params.get("token", bearer.strip() if kind.lower() == "bearer" else "")
-    if not secrets.compare_digest(given.encode(), wanted.encode()):
-        remedy = "Send `Authorization: Bearer <HEARTH_HUB_PLANNING_TOKEN>`; evcc has it in its OPTIMIZER_URI."
-        raise UnknownCallerError("token", None, "the planning token is missing or wrong", remedy)
 
 
 class _EvccRoute(APIRoute):

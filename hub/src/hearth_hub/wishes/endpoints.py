@@ -5,8 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Depends
 
 from hearth_core.clock import now_ms
-from hearth_hub.doors import DbConnection, TheClock
-from hearth_hub.planner.endpoints import known_caller
+from hearth_hub.doors import DbConnection, TheClock, known_caller
 from hearth_hub.wishes import service
 from hearth_hub.wishes.schemas import GridLimitRequest, OverrideRequest, Sent
 

@@ -8,6 +8,11 @@ from typing import Any
 
 from hearth_hub.database.pool import Connection
 
+_SELECT = (
+    "select w.home_id, h.agent, w.kind, w.target, w.version, w.message::text"
+    " from wish w join home h on h.id = w.home_id"
+)
+
 
 @dataclass(frozen=True)
 class Wish:
@@ -47,8 +52,7 @@ async def store(
 async def to_tell(connection: Connection, at: datetime, *, again: bool) -> list[Wish]:
     """Return what was not told, or everything that lasts."""
     cursor = await connection.execute(
-        "select w.home_id, h.agent, w.kind, w.target, w.version, w.message::text from wish w"
-        " join home h on h.id = w.home_id where (not w.is_told or %s) and (w.ends_at is null or w.ends_at > %s)"
+        _SELECT + " where (not w.is_told or %s) and (w.ends_at is null or w.ends_at > %s)"
         " order by w.home_id, w.kind, w.target",
         [again, at],
     )
@@ -65,11 +69,7 @@ async def told(connection: Connection, wish: Wish) -> None:
 
 async def ended(connection: Connection, at: datetime) -> list[Wish]:
     """Return what is over; its retained message is to be cleared."""
-    cursor = await connection.execute(
-        "select w.home_id, h.agent, w.kind, w.target, w.version, w.message::text from wish w"
-        " join home h on h.id = w.home_id where w.ends_at <= %s",
-        [at],
-    )
+    cursor = await connection.execute(_SELECT + " where w.ends_at <= %s", [at])
     return [_wish(row) for row in await cursor.fetchall()]
 
 

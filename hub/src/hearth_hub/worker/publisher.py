@@ -54,15 +54,13 @@ class Publisher:
 
     def wish(self, agent: str, kind: str, target: str, message: msgspec.Struct | None) -> bool:
         """Publish a wish, or with None clear the one that is retained; tell whether the broker could be told."""
-        sealed = b"" if message is None else seal(message, self._key)
-        if not self._mqtt.is_connected():
-            return False
-        self._mqtt.publish(topics.topic(agent, kind, target), sealed, qos=1, retain=True)
-        return True
+        return self._publish(topics.topic(agent, kind, target), message)
 
-    def _publish(self, topic: str, message: msgspec.Struct) -> None:
-        if self._mqtt.is_connected():  # otherwise it is told on the next connection, from the database
-            self._mqtt.publish(topic, seal(message, self._key), qos=1, retain=True)
+    def _publish(self, topic: str, message: msgspec.Struct | None) -> bool:
+        if not self._mqtt.is_connected():
+            return False  # it is told on the next connection, from the database
+        self._mqtt.publish(topic, b"" if message is None else seal(message, self._key), qos=1, retain=True)
+        return True
 
     def _connected(self, _: Client, __: object, ___: ConnectFlags, reason: ReasonCode, ____: Properties | None) -> None:
         if reason.is_failure:
