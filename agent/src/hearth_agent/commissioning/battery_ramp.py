@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import msgspec
-
-from hearth_agent.commissioning.findings import Finding, Result
+from hearth_agent.commissioning.findings import Finding, Ramp, Result
 from hearth_agent.commissioning.orders import Mover
 from hearth_agent.commissioning.ramps import (
     MOST_PAIRS,
@@ -29,13 +27,6 @@ _FUSE_SHARE = 0.9
 _PHASE_V = 230.0
 _SOC_ROOM_PERCENT = 3.0
 _STEP_W = 50.0
-
-
-class Ramp(msgspec.Struct, frozen=True, kw_only=True):
-    """What a test of a battery found."""
-
-    findings: list[Finding]
-    phases: list[int] = []
 
 
 def power_of_test(home: Home, flows: Flows, asked_w: float | None) -> tuple[float, str]:

@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from statistics import median
 
-from hearth_agent.commissioning.battery_ramp import Ramp
-from hearth_agent.commissioning.findings import Finding, Result, factor_name
+from hearth_agent.commissioning.findings import Finding, Ramp, Result, factor_name
 from hearth_agent.commissioning.orders import Mover
 from hearth_agent.commissioning.ramps import LEAST_PAIRS, MOST_PAIRS, agree
 from hearth_agent.commissioning.sampling import Sample, Sampler, column
