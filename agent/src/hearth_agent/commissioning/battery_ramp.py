@@ -85,12 +85,11 @@ async def ramp_battery(
         if answered(found):
             break
     findings = list(judge_battery(device, grid, found))
+    phases, on_phases = judge_phases(device, grid, found, home.settings.site.limits.phases)
     if any(one.blocks for one in findings):
         # a phase the wrong way round falsifies the total too: it is the better explanation
-        _, on_phases = judge_phases(device, grid, found, home.settings.site.limits.phases)
         against = [on_phases] if on_phases is not None and on_phases.result is Result.FAILED else []
         return Ramp(findings=[*against, *findings] if _is_partial(on_phases) else findings)
-    phases, on_phases = judge_phases(device, grid, found, home.settings.site.limits.phases)
     battery = home.settings.site.battery
     charge = [judge_charge(device, levels, battery.capacity_wh)] if battery else []
     return Ramp(findings=[*findings, *charge, *([on_phases] if on_phases else [])], phases=phases)
