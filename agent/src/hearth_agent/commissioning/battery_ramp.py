@@ -18,13 +18,13 @@ from hearth_agent.commissioning.ramps import (
 )
 from hearth_agent.commissioning.sampling import Sampler
 from hearth_agent.control.flows import Flows
+from hearth_agent.control.phases import PHASE_V
 from hearth_agent.settings import Home
 from hearth_core.site import BatteryFacts
 
 SETTLE_S, MEASURE_S = 12.0, 24.0
 _USUAL_W, _SHARE, _LEAST_W = 1500.0, 0.3, 300.0
 _FUSE_SHARE = 0.9
-_PHASE_V = 230.0
 _SOC_ROOM_PERCENT = 3.0
 _STEP_W = 50.0
 
@@ -41,7 +41,7 @@ def power_of_test(home: Home, flows: Flows, asked_w: float | None) -> tuple[floa
         return 0.0, "grid meter or state of charge cannot be read"
     if not _has_room(battery, flows.soc_percent):
         return 0.0, f"the charge of {flows.soc_percent:.0f} % leaves no room to charge and discharge"
-    most_w = _FUSE_SHARE * limits.main_fuse_a * _PHASE_V
+    most_w = _FUSE_SHARE * limits.main_fuse_a * PHASE_V
     phases_w = [flows.grid_w if one is None else one for one in flows.phase_w[: limits.phases]]
     # where the battery is now does not matter to the phases, but what it already does is taken back first
     own_w = abs(flows.battery_w or 0.0)
@@ -115,7 +115,7 @@ def _alarm(home: Home, flows: Flows, order_w: float) -> str:
     """Return why the test must stop now, or ""."""
     limits, battery = home.settings.site.limits, home.settings.site.battery
     for number, power_w in enumerate(flows.phase_w[: limits.phases], start=1):
-        amps = abs(power_w if power_w is not None else flows.grid_w or 0.0) / _PHASE_V
+        amps = abs(power_w if power_w is not None else flows.grid_w or 0.0) / PHASE_V
         if amps > limits.main_fuse_a:
             return f"L{number} came to {amps:.0f} A, the main fuse is {limits.main_fuse_a:g} A"
     exported_w = -(flows.grid_w or 0.0)
