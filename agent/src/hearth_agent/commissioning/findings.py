@@ -48,7 +48,7 @@ class Ramp(msgspec.Struct, frozen=True, kw_only=True):
 
     findings: list[Finding]
     phases: list[int] = []
-    """The home's phases on which it showed, in the device's order; empty where they were not found."""
+    """The home's phases on which it showed; empty where that was not found."""
 
 
 _FACTORS = {

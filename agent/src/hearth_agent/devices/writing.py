@@ -36,9 +36,8 @@ class Encoded(NamedTuple):
     @property
     def read_back(self) -> Span:
         """What to read to see whether the device has taken it."""
-        return Span(
-            READ_COILS if self.fc == WRITE_COIL else READ_HOLDING, self.address, self.address + len(self.registers)
-        )
+        fc = READ_COILS if self.fc == WRITE_COIL else READ_HOLDING
+        return Span(fc, self.address, self.address + len(self.registers))
 
     def is_empty_in(self, image: Image) -> bool:
         """Tell whether what was read back is 0 or "not available"."""
