@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hearth_agent.devices import question as questions
+from hearth_agent.devices.bus import Bus, Manners, Station
 from hearth_agent.devices.endpoint import Endpoint, tcp
 from hearth_agent.devices.framing import Asked, BrokenStreamError, Framing, TcpFraming, framing
 from hearth_agent.devices.profile import SerialLine, Transport
@@ -148,3 +149,19 @@ async def test_a_turn_is_not_lost_when_its_owner_is_cancelled(*, handed_over: bo
         turns.release()
     async with asyncio.timeout(1):
         await turns.take(2.0)
+
+
+async def test_a_wire_is_dropped_when_whoever_joins_it_is_cancelled() -> None:
+    dropped = asyncio.Event()
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert await reader.read() == b""
+        dropped.set()
+        writer.close()
+
+    async with await asyncio.start_server(listen, "127.0.0.1", 0) as server:
+        bus = Bus(tcp("127.0.0.1", server.sockets[0].getsockname()[1]))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(bus.join(Station(1, Manners(connect_delay_s=10))), 0.1)
+        assert not bus.connected
+        await asyncio.wait_for(dropped.wait(), 1)

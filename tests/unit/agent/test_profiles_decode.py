@@ -11,7 +11,7 @@ from hearth_agent.devices.catalogue import shipped_names, shipped_profile
 from hearth_agent.devices.controls import Case, ControlKind, cases_of, writes_of
 from hearth_agent.devices.discovery import read_common, walk_chain
 from hearth_agent.devices.errors import DeviceLayoutError, DeviceRefusedError
-from hearth_agent.devices.identity import check_identity
+from hearth_agent.devices.identity import check_identity, holds, span
 from hearth_agent.devices.layout import Chain, lay_out
 from hearth_agent.devices.profile import Profile, Protocol, Write
 from hearth_agent.devices.readplan import ReadPlan
@@ -120,10 +120,11 @@ def test_a_device_is_taken_for_what_it_is_and_for_nothing_else(recording: str) -
         try:
             chain = await walk_chain(link) if profile.protocol is Protocol.SUNSPEC else None
             common = await read_common(link, chain) if chain is not None else {}
-            await check_identity(profile, link, chain, common, ranges=True)
+            await check_identity(profile, link, chain, common)
         except DeviceLayoutError:
             return False
-        return True
+        asked = [(check, span(check)) for check in profile.identity.checks]
+        return all([holds(check, await link.answer(at.fc, at.address, at.end - at.address)) for check, at in asked])
 
     own = VARIANTS.get(recording, recording)
     related = {own}.union(*(family for family in FAMILIES if own in family))
@@ -184,9 +185,9 @@ def encode(profile: Profile, name: str, writes: list[Write], variables: Variable
 
     async def image() -> dict[tuple[int, int], int]:
         found: dict[tuple[int, int], int] = {}
-        for span in {span for one in prepared for span in one.needed}:
-            registers = await link.read(span.fc, span.address, span.end - span.address)
-            found |= {(span.fc, span.address + index): word for index, word in enumerate(registers)}
+        for at in {at for one in prepared for at in one.needed}:
+            registers = await link.read(at.fc, at.address, at.end - at.address)
+            found |= {(at.fc, at.address + index): word for index, word in enumerate(registers)}
         return found
 
     needed = asyncio.run(image())

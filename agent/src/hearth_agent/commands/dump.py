@@ -19,10 +19,11 @@ from hearth_agent.devices.identity import span
 from hearth_agent.devices.layout import Chain, write_place
 from hearth_agent.devices.packing import Span
 from hearth_agent.devices.profile import Profile
+from hearth_agent.devices.question import READ_COILS
 from hearth_agent.devices.registers import REGISTERS
 from hearth_agent.devices.sunspec_models import definition
 
-_COMMON, _COILS = 1, 1
+_COMMON = 1
 _REGISTERS_A_LINE = 16
 _USUAL_LONGEST = 125
 
@@ -85,7 +86,7 @@ def _lines(image: Mapping[tuple[int, int], int]) -> Iterator[tuple[int, int, int
 
 def _words(image: Mapping[tuple[int, int], int], fc: int, address: int, count: int) -> str:
     words = [image[fc, address + i] for i in range(count)]
-    if fc == _COILS:
+    if fc == READ_COILS:
         return f"u16: {words}"
     return f'hex: "{" ".join(f"{word:04X}" for word in words)}"'
 

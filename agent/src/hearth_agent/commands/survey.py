@@ -10,7 +10,7 @@ from hearth_agent.commands.targets import Target
 from hearth_agent.devices.codec import text
 from hearth_agent.devices.discovery import read_common, walk_chain
 from hearth_agent.devices.errors import DeviceLayoutError
-from hearth_agent.devices.identity import check_identity
+from hearth_agent.devices.identity import check_identity, span
 from hearth_agent.devices.layout import Chain, LaidOutPoint, lay_out
 from hearth_agent.devices.packing import Span
 from hearth_agent.devices.profile import IdentityText, Profile, Protocol
@@ -101,7 +101,7 @@ async def _read_identity(link: PoliteLink, profile: Profile) -> dict[str, str]:
     found = {}
     for name, where in texts.items():
         if isinstance(where, IdentityText):
-            registers = await link.ask(Span(where.fc, where.address, where.address + where.count))
+            registers = await link.ask(span(where))
             if registers is not None:
                 found[name] = text(registers, low_byte_first=where.low_byte_first)
     return found

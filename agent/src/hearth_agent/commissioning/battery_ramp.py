@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import msgspec
-
-from hearth_agent.commissioning.findings import Finding, Result
+from hearth_agent.commissioning.findings import Finding, Ramp, Result
 from hearth_agent.commissioning.orders import Mover
 from hearth_agent.commissioning.ramps import (
     MOST_PAIRS,
@@ -20,22 +18,15 @@ from hearth_agent.commissioning.ramps import (
 )
 from hearth_agent.commissioning.sampling import Sampler
 from hearth_agent.control.flows import Flows
+from hearth_agent.control.phases import PHASE_V
 from hearth_agent.settings import Home
 from hearth_core.site import BatteryFacts
 
 SETTLE_S, MEASURE_S = 12.0, 24.0
 _USUAL_W, _SHARE, _LEAST_W = 1500.0, 0.3, 300.0
 _FUSE_SHARE = 0.9
-_PHASE_V = 230.0
 _SOC_ROOM_PERCENT = 3.0
 _STEP_W = 50.0
-
-
-class Ramp(msgspec.Struct, frozen=True, kw_only=True):
-    """What a test of a battery found."""
-
-    findings: list[Finding]
-    phases: list[int] = []
 
 
 def power_of_test(home: Home, flows: Flows, asked_w: float | None) -> tuple[float, str]:
@@ -50,7 +41,7 @@ def power_of_test(home: Home, flows: Flows, asked_w: float | None) -> tuple[floa
         return 0.0, "grid meter or state of charge cannot be read"
     if not _has_room(battery, flows.soc_percent):
         return 0.0, f"the charge of {flows.soc_percent:.0f} % leaves no room to charge and discharge"
-    most_w = _FUSE_SHARE * limits.main_fuse_a * _PHASE_V
+    most_w = _FUSE_SHARE * limits.main_fuse_a * PHASE_V
     phases_w = [flows.grid_w if one is None else one for one in flows.phase_w[: limits.phases]]
     # where the battery is now does not matter to the phases, but what it already does is taken back first
     own_w = abs(flows.battery_w or 0.0)
@@ -94,12 +85,11 @@ async def ramp_battery(
         if answered(found):
             break
     findings = list(judge_battery(device, grid, found))
+    phases, on_phases = judge_phases(device, grid, found, home.settings.site.limits.phases)
     if any(one.blocks for one in findings):
         # a phase the wrong way round falsifies the total too: it is the better explanation
-        _, on_phases = judge_phases(device, grid, found, home.settings.site.limits.phases)
         against = [on_phases] if on_phases is not None and on_phases.result is Result.FAILED else []
         return Ramp(findings=[*against, *findings] if _is_partial(on_phases) else findings)
-    phases, on_phases = judge_phases(device, grid, found, home.settings.site.limits.phases)
     battery = home.settings.site.battery
     charge = [judge_charge(device, levels, battery.capacity_wh)] if battery else []
     return Ramp(findings=[*findings, *charge, *([on_phases] if on_phases else [])], phases=phases)
@@ -125,7 +115,7 @@ def _alarm(home: Home, flows: Flows, order_w: float) -> str:
     """Return why the test must stop now, or ""."""
     limits, battery = home.settings.site.limits, home.settings.site.battery
     for number, power_w in enumerate(flows.phase_w[: limits.phases], start=1):
-        amps = abs(power_w if power_w is not None else flows.grid_w or 0.0) / _PHASE_V
+        amps = abs(power_w if power_w is not None else flows.grid_w or 0.0) / PHASE_V
         if amps > limits.main_fuse_a:
             return f"L{number} came to {amps:.0f} A, the main fuse is {limits.main_fuse_a:g} A"
     exported_w = -(flows.grid_w or 0.0)

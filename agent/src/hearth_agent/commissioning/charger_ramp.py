@@ -6,19 +6,18 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from statistics import median
 
-from hearth_agent.commissioning.battery_ramp import Ramp
-from hearth_agent.commissioning.findings import Finding, Result, factor_name
+from hearth_agent.commissioning.findings import Finding, Ramp, Result, factor_name
 from hearth_agent.commissioning.orders import Mover
 from hearth_agent.commissioning.ramps import LEAST_PAIRS, MOST_PAIRS, agree
 from hearth_agent.commissioning.sampling import Sample, Sampler, column
 from hearth_agent.control.flows import Flows
+from hearth_agent.control.phases import PHASE_V
 from hearth_agent.devices.profile import ControlKind
 from hearth_agent.settings import Home
 
 SETTLE_S, MEASURE_S = 20.0, 20.0
 Tell = Callable[[str], None]
 _LOW_A, _STEP_A = 6.0, 4.0
-_PHASE_V = 230.0
 _LEAST_W = 300.0
 _CONNECTED = (2.0, 3.0)
 _ANSWERED, _ON_PHASE, _NOT_ON_PHASE = (0.7, 1.3), 0.7, 0.25
@@ -38,7 +37,7 @@ def levels_a(home: Home, device: str, flows: Flows) -> tuple[float, float]:
     control = home.profiles[device].controls[ControlKind.EV_CURRENT]
     most_a = min(control.max_a, home.device(device).max_current_a or control.max_a)
     highest_w = max((flows.grid_w or 0.0) if one is None else one for one in flows.phase_w[: limits.phases])
-    room_a = 0.9 * limits.main_fuse_a - highest_w / _PHASE_V
+    room_a = 0.9 * limits.main_fuse_a - highest_w / PHASE_V
     low_a = max(_LOW_A, control.min_a)
     high_a = min(low_a + _STEP_A, most_a)
     return (low_a, high_a) if high_a >= low_a + 2 and room_a > high_a else (0.0, low_a)

@@ -10,6 +10,7 @@ import signal
 import sqlite3
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import typer
@@ -147,12 +148,9 @@ def _check_alone(home: Home) -> None:
     spool = home.data_dir / "spool.sqlite"
     if not spool.exists():
         return
-    with sqlite3.connect(spool, timeout=0.0) as probe:
+    with closing(sqlite3.connect(spool, timeout=0.0)) as probe:
         try:
             probe.execute("select count(*) from sqlite_master")
         except sqlite3.OperationalError as error:
             remedy = "The agent of this home runs and would fight over the devices; stop it first."
             raise ConfigError(str(spool), "the agent", "running", remedy) from error
-        finally:
-            probe.rollback()
-    probe.close()

@@ -8,10 +8,10 @@ from typing import Protocol
 
 import msgspec
 
-from hearth_agent.commissioning.battery_ramp import Ramp, power_of_test, ramp_battery
+from hearth_agent.commissioning.battery_ramp import power_of_test, ramp_battery
 from hearth_agent.commissioning.charger_ramp import has_car, levels_a, ramp_charger
 from hearth_agent.commissioning.contradictions import Roles, check_balance
-from hearth_agent.commissioning.findings import Finding, Result
+from hearth_agent.commissioning.findings import Finding, Ramp, Result
 from hearth_agent.commissioning.orders import DisobedientError, moved
 from hearth_agent.commissioning.plausibility import check_device
 from hearth_agent.commissioning.questions import Asker

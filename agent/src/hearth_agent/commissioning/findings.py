@@ -43,6 +43,14 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
         return ProofCheck(check=self.check, result=str(self.result), text=self.text, figures=figures)
 
 
+class Ramp(msgspec.Struct, frozen=True, kw_only=True):
+    """What a test that moved a device found."""
+
+    findings: list[Finding]
+    phases: list[int] = []
+    """The home's phases on which it showed; empty where that was not found."""
+
+
 _FACTORS = {
     3: "a thousand times too much: looks like W read as kW, or a scale of 1000 too many",
     2: "a hundred times too much: looks like a scale of 0.01 left out",

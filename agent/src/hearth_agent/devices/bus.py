@@ -107,12 +107,12 @@ class Bus:
             try:
                 await connection.open(station.manners.timeout_s)
                 await asyncio.sleep(max(user.manners.connect_delay_s for user in self._users))
-            except BaseException:
-                connection.close()
-                self.back_off.fail()
-                raise
-            self._connection, self._fruitful = connection, False
-            self.generation += 1
+                self._connection, self._fruitful = connection, False
+                self.generation += 1
+            finally:
+                if self._connection is not connection:  # also when whoever joins was cancelled
+                    connection.close()
+                    self.back_off.fail()
 
     def leave(self, station: Station) -> None:
         """Use it no longer; the last one closes it."""

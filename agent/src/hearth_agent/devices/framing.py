@@ -14,14 +14,13 @@ from pymodbus.framer.socket import FramerSocket
 from pymodbus.pdu import DecodePDU
 
 from hearth_agent.devices.profile import Transport
-from hearth_agent.devices.question import Question
+from hearth_agent.devices.question import REFUSED, Question
 
 # pymodbus logs frames it cannot use; the device tells an outage once instead
 logging.getLogger("pymodbus").setLevel(logging.CRITICAL)
 _DECODER = DecodePDU(is_server=False)
 _HEADER = 8
 _LONGEST_TCP = 254
-_REFUSED = 0x80
 _REFUSAL_SIZE = 2
 _CRC_SIZE = 2
 _ABL_START = b">"
@@ -103,7 +102,7 @@ class RtuFraming:
         question = asked.question
         starts = (
             (bytes([asked.unit]) + question.shape, question.answer_size),
-            (bytes([asked.unit, question.fc | _REFUSED]), _REFUSAL_SIZE),
+            (bytes([asked.unit, question.fc | REFUSED]), _REFUSAL_SIZE),
         )
         for start, size in starts:
             at = buffer.find(start)

@@ -56,18 +56,17 @@ def sunspec_holds(identity: Identity, chain: Chain, common: Mapping[str, str]) -
     return not identity.manufacturers or any(maker.startswith(one.lower()) for one in identity.manufacturers)
 
 
-async def check_identity(
-    profile: Profile, link: Reader, chain: Chain | None, common: Mapping[str, str], *, ranges: bool = False
-) -> None:
+async def check_identity(profile: Profile, link: Reader, chain: Chain | None, common: Mapping[str, str]) -> None:
     """Ask a device whether it is of a profile's kind; a profile without checks takes what answers.
+
+    Ranges of live values do not count here. They help to recognise an unknown device; they must not shut out a known
+    one, such as a meter whose phase L1 has no voltage.
 
     Args:
         profile: What it should be.
         link: The device.
         chain: Its SunSpec models, for a SunSpec profile.
         common: Its SunSpec common model.
-        ranges: Ranges of live values count too. They help to recognise an unknown device; they must not shut out a
-            known one, such as a meter whose phase L1 has no voltage.
 
     Raises:
         DeviceLayoutError: It is something else.
@@ -78,7 +77,7 @@ async def check_identity(
         models = ", ".join(str(model) for model in sorted(chain.models))
         raise DeviceLayoutError(f"it is of {common.get('manufacturer') or 'no maker'} and has the models {models}")
     for check in identity.checks:
-        if not (ranges or check.equals or check.contains):
+        if not (check.equals or check.contains):
             continue
         where = span(check)
         try:

@@ -12,12 +12,10 @@ from typing import NamedTuple
 
 from hearth_agent.devices.controls import Write
 from hearth_agent.devices.profile import Poll, Profile
+from hearth_agent.devices.question import READ_COILS, READ_HOLDING, WRITE_COIL
 from hearth_agent.devices.registers import REGISTERS, RegisterType, Source, WordOrder
 from hearth_agent.devices.sunspec_models import ModelPoint, definition
 from hearth_core.points import POINTS
-
-_COILS, _HOLDING = 1, 3
-_WRITE_COIL = 5
 
 
 class Place(NamedTuple):
@@ -118,7 +116,7 @@ def place(profile: Profile, source: Source, chain: Chain | None) -> Place | None
 def write_place(profile: Profile, write: Write, chain: Chain | None) -> Place | None:
     """Place one register of an order where it can be read back, or None when the device does not have it."""
     if write.address is not None:
-        fc = _COILS if write.fc == _WRITE_COIL else _HOLDING
+        fc = READ_COILS if write.fc == WRITE_COIL else READ_HOLDING
         word_order = write.word_order or profile.word_order
         return Place(fc, write.address, write.type, word_order, frozenset(), write.scale, None)
     source = Source(model=write.model, point=write.point)
@@ -138,7 +136,7 @@ def _sunspec_place(block: Block, source: Source) -> Place | None:
     if start + point.offset + point.registers > address + 2 + length:
         return None  # this device's model is shorter: it has fewer modules
     return Place(
-        fc=_HOLDING,
+        fc=READ_HOLDING,
         address=start + point.offset,
         type=point.type,
         word_order=WordOrder.BIG,

@@ -13,7 +13,8 @@ READ_COILS, READ_HOLDING, READ_INPUT = 1, 3, 4
 WRITE_COIL, WRITE_REGISTER, WRITE_REGISTERS = 5, 6, 16
 ECHO = 8
 _COIL_ON = 0xFF00
-_REFUSED = 0x80
+REFUSED = 0x80
+"""This bit of the function code says that the device refused."""
 
 
 class Question(NamedTuple):
@@ -34,7 +35,7 @@ class Question(NamedTuple):
 
     def refusal(self, pdu: bytes) -> int | None:
         """Return the exception code when the device refused just this."""
-        return pdu[1] if len(pdu) == 2 and pdu[0] == self.fc | _REFUSED else None
+        return pdu[1] if len(pdu) == 2 and pdu[0] == self.fc | REFUSED else None
 
     def values(self, pdu: bytes) -> list[int]:
         """Return the registers, or the coils as 0 and 1, of a right answer to a read."""

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from hearth_agent.devices.codec import EncodeError, encode
 from hearth_agent.devices.controls import CASES, VARIABLES, ControlKind, ControlSpec, SafetyClass, Write
 from hearth_agent.devices.profile import Access, PointSpec, Profile, Protocol
+from hearth_agent.devices.question import WRITE_COIL, WRITE_REGISTER
 from hearth_agent.devices.registers import REGISTERS, RegisterType, Source
 from hearth_agent.devices.sunspec_models import UnknownModelError, definition
 from hearth_core.errors import ConfigError
 from hearth_core.points import DeviceKind
 
-_COIL, _ONE_REGISTER = 5, 6
 _STORES = {DeviceKind.BATTERY, DeviceKind.HYBRID_INVERTER}
 _HEATERS = {DeviceKind.HEAT_PUMP, DeviceKind.WATER_HEATER, DeviceKind.APPLIANCE}
 _HAS: dict[ControlKind, set[DeviceKind]] = {
@@ -117,11 +117,11 @@ def _register_problems(profile: Profile, field: str, write: Write, source: str) 
         yield ConfigError(source, f"{field}.type", "str", "An order is a number.")
         return
     many = REGISTERS[write.type] > 1
-    if many and write.fc == _ONE_REGISTER:
+    if many and write.fc == WRITE_REGISTER:
         yield ConfigError(source, f"{field}.fc", write.fc, f"Function 6 writes one register, a {write.type} has more.")
-    if write.bits is not None and (many or write.fc == _COIL):
+    if write.bits is not None and (many or write.fc == WRITE_COIL):
         yield ConfigError(source, f"{field}.bits", write.bits, "Only a single register has bits.")
-    if write.fc == _COIL:
+    if write.fc == WRITE_COIL:
         return
     if not isinstance(write.value, str) and write.scale != 0 and not write.codes and write.percent_of is None:
         try:

@@ -11,13 +11,13 @@ from hearth_agent.devices.errors import DeviceError
 from hearth_agent.devices.layout import Chain, Place, place, registers_of, write_place
 from hearth_agent.devices.packing import Span
 from hearth_agent.devices.profile import Profile
+from hearth_agent.devices.question import READ_COILS, READ_HOLDING, WRITE_COIL, WRITE_REGISTERS
 from hearth_agent.devices.readplan import number_at, scale_at
 from hearth_agent.devices.registers import REGISTERS
 
 Variables = Mapping[str, float]
 Image = Mapping[tuple[int, int], int]
 """(function code that reads it, address) -> register."""
-WRITE_COIL, WRITE_ONE, WRITE_MANY = 5, 6, 16
 ALL_BITS = 0xFFFF
 
 
@@ -36,7 +36,8 @@ class Encoded(NamedTuple):
     @property
     def read_back(self) -> Span:
         """What to read to see whether the device has taken it."""
-        return Span(1 if self.fc == WRITE_COIL else 3, self.address, self.address + len(self.registers))
+        fc = READ_COILS if self.fc == WRITE_COIL else READ_HOLDING
+        return Span(fc, self.address, self.address + len(self.registers))
 
     def is_empty_in(self, image: Image) -> bool:
         """Tell whether what was read back is 0 or "not available"."""
@@ -151,7 +152,7 @@ def prepare(device: str, profile: Profile, write: Write, variables: Variables, c
         if source is not None and told[field] is None:
             raise DeviceError(device, f"has no point {source.point} in model {source.model}, the {field} of {name}")
     value = variables[write.value] if isinstance(write.value, str) else write.value
-    fc = write.fc or (profile.write_fc if REGISTERS[where.type] == 1 else WRITE_MANY)
+    fc = write.fc or (profile.write_fc if REGISTERS[where.type] == 1 else WRITE_REGISTERS)
     return Prepared(device, name, write, fc, where, value, told["percent_of"], told["high_of"])
 
 
@@ -177,7 +178,7 @@ def join(encoded: Sequence[Encoded], *, alone: bool = False) -> list[Encoded]:
     for one in encoded:
         last = joined[-1] if joined else None
         follows = last is not None and last.address + len(last.registers) == one.address
-        if last is not None and follows and not alone and last.fc == one.fc == WRITE_MANY:
+        if last is not None and follows and not alone and last.fc == one.fc == WRITE_REGISTERS:
             last.registers.extend(one.registers)
         else:
             joined.append(one._replace(registers=list(one.registers)))
