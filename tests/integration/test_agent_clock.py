@@ -10,6 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tests.plans import SLOT_S, steady_plan
 from tests.proofs import prove
+from tests.tasks import end
 
 from hearth_agent.app import Agent
 from hearth_agent.files import write_durably
@@ -86,10 +87,8 @@ async def test_no_plan_is_followed_while_the_time_is_in_doubt(tmp_path: Path, ju
             clock.jump_s = 0.0
             assert await live(agent, clock, running, 100) == FORCED
         finally:
-            while not all(task.done() for task in tasks):
-                for task in tasks:
-                    task.cancel()
-                await asyncio.wait(tasks, timeout=0.1)
+            for task in tasks:
+                await end(task)
             for device in agent.devices.values():
                 device.close()
     kinds = []
