@@ -17,11 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from tests.plans import SLOT_S, steady_plan
 from tests.proofs import prove
 
 from hearth_agent.files import write_durably
 from hearth_core.clock import RealClock
-from hearth_core.messages import Mode, Plan, Slot
+from hearth_core.messages import Mode, Plan
 from hearth_core.signing import public_key_text, seal
 from hearth_sim.recorded_device import RecordedDevice
 from hearth_sim.recordings import parse
@@ -30,7 +31,6 @@ from hearth_sim.testing import HouseOptions, RunningHouse, running_house
 
 KEY = Ed25519PrivateKey.generate()
 PLAN_S = 86_400
-_SLOT_S = 900
 _ORDERED_A, _OWN_A = 6, 16
 _NOBODY = 9
 _FORCED = 3
@@ -212,32 +212,6 @@ def _config(grid_port: int, device: str) -> str:
 
 def _plan(lasts_s: float) -> Plan:
     """Charge from the grid, from the slot before now until some seconds from now."""
-    until_s = time.time() + lasts_s
-    start_s = until_s - (int(lasts_s // _SLOT_S) + 2) * _SLOT_S
-    slots = [
-        Slot(
-            start_ms=int((start_s + _SLOT_S * i) * 1000),
-            mode=Mode.CHARGE_FROM_GRID,
-            reason="the bench wants it",
-            power_w=2_000.0,
-            import_eur_per_kwh=0.2,
-            export_eur_per_kwh=0.1,
-            marginal_eur_per_kwh=0.3,
-            load_w=500.0,
-            pv_w=0.0,
-            battery_w=0.0,
-            grid_w=0.0,
-            soc_percent=50.0,
-        )
-        for i in range(int(lasts_s // _SLOT_S) + 2)
-    ]
-    return Plan(
-        home="bench",
-        version=int(time.time()),
-        issued_ms=int(start_s * 1000),
-        valid_from_ms=int(start_s * 1000),
-        valid_until_ms=int(until_s * 1000),
-        step_s=_SLOT_S,
-        slots=slots,
-        policy="modes",
-    )
+    slots = int(lasts_s // SLOT_S) + 2
+    start_s = time.time() + lasts_s - slots * SLOT_S
+    return steady_plan("bench", start_s, Mode.CHARGE_FROM_GRID, 2_000.0, slots=slots, version=int(time.time()))

@@ -17,11 +17,12 @@ from typing import NamedTuple
 from tests.faults.background import Background
 from tests.faults.home import AGENT, KEY
 from tests.faults.processes import Part
+from tests.plans import SLOT_S, steady_plan
 from tests.proofs import prove
 
 from hearth_agent.files import write_durably
 from hearth_core.clock import Clock, ClockConductor, RealClock
-from hearth_core.messages import Mode, Plan, Slot
+from hearth_core.messages import Mode
 from hearth_core.signing import public_key_text, seal
 from hearth_sim.recorded import parse_instant
 from hearth_sim.sunspec_inverter import SunSpecInverter
@@ -30,7 +31,6 @@ from hearth_sim.testing import HouseOptions, RunningHouse, running_house
 SPEED = 10.0
 _START_S = parse_instant("2016-04-04T01:00:00Z")
 _FORCED, _OWN = 3, 0
-_SLOT_S = 900
 _STORAGE, _MODE, _WRITE_MANY = 124, 5, 16
 _NAME = "steered"
 
@@ -110,8 +110,10 @@ def steered_home(
     folder.mkdir(parents=True, exist_ok=True)
     conductor = ClockConductor(folder / "clock", _START_S) if environment is None else None
     with _house(background, conductor.clock if conductor else RealClock()) as house:
-        start_s = _START_S if conductor else time.time() - _SLOT_S
-        write_durably(folder / "data" / "plan.sealed", seal(_plan(start_s), KEY))
+        start_s = _START_S if conductor else time.time() - SLOT_S
+        write_durably(
+            folder / "data" / "plan.sealed", seal(steady_plan(_NAME, start_s, Mode.CHARGE_FROM_GRID, 2_000.0), KEY)
+        )
         config = folder / "agent.yaml"
         config.write_text(_config(house.ports))
         prove(config)
@@ -156,35 +158,3 @@ def _config(ports: dict[str, int]) -> str:
           - {{id: grid, profile: eastron-sdm630, host: 127.0.0.1, port: {ports["grid"]}}}
           - {{id: inverter, profile: sunspec-hybrid, host: 127.0.0.1, port: {ports["inverter"]}, controlled: true}}
         """)
-
-
-def _plan(start_s: float) -> Plan:
-    start_ms = int(start_s * 1000)
-    slots = [
-        Slot(
-            start_ms=start_ms + 1000 * _SLOT_S * i,
-            mode=Mode.CHARGE_FROM_GRID,
-            reason="the scenario wants it",
-            power_w=2_000.0,
-            import_eur_per_kwh=0.2,
-            export_eur_per_kwh=0.1,
-            marginal_eur_per_kwh=0.3,
-            load_w=500.0,
-            pv_w=0.0,
-            battery_w=0.0,
-            grid_w=0.0,
-            soc_percent=50.0,
-        )
-        for i in range(96)
-    ]
-    end_ms = start_ms + 96 * 1000 * _SLOT_S
-    return Plan(
-        home=_NAME,
-        version=1,
-        issued_ms=start_ms,
-        valid_from_ms=start_ms,
-        valid_until_ms=end_ms,
-        step_s=_SLOT_S,
-        slots=slots,
-        policy="modes",
-    )

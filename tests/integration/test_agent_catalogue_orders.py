@@ -8,6 +8,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from tests.integration.test_agent_leases import Idle
+from tests.tasks import end
 
 from hearth_agent.control.books import Books
 from hearth_agent.control.leases import Lease, LeaseState
@@ -27,15 +29,6 @@ from hearth_sim.serving_recordings import served
 
 WIDEST = Interval(-9_000.0, 9_000.0)
 START_S = 1_800_000_000.0
-
-
-class Idle:
-    """What is known of a device in its own mode."""
-
-    order = None
-
-    def since_write_s(self) -> float:
-        return 0.0
 
 
 def orders(kind: ControlKind, control: ControlSpec) -> Iterator[Variables]:
@@ -103,9 +96,7 @@ async def test_every_order_is_taken_and_ends(tmp_path: Path, name: str, kind: Co
                         assert told is None or told.kind not in ("control_unknown", "order_unsayable"), told
                         await asyncio.sleep(0.002)
         finally:
-            while not task.done():
-                task.cancel()
-                await asyncio.wait([task], timeout=0.1)
+            await end(task)
             device.close()
         if control.safety_class is SafetyClass.TIMED and any(one.recording.reversions for one in devices):
             clock.now_s += (control.lease_s or 0.0) + 1.0

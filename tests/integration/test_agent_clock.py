@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from tests.plans import SLOT_S, steady_plan
 from tests.proofs import prove
+from tests.tasks import end
 
 from hearth_agent.app import Agent
 from hearth_agent.files import write_durably
 from hearth_agent.settings import load_home
 from hearth_core.clock import ManualClock
-from hearth_core.messages import Mode, Plan, Slot
+from hearth_core.messages import Mode
 from hearth_core.signing import public_key_text, seal
 from hearth_sim.recorded import parse_instant
 from hearth_sim.testing import HouseOptions, RunningHouse, running_house
@@ -34,31 +36,7 @@ class JumpyClock(ManualClock):
 
 
 def write_home(folder: Path, ports: dict[str, int]) -> Path:
-    start_ms = int(START_S * 1000) - 900_000
-    numbers = {
-        "import_eur_per_kwh": 0.2,
-        "export_eur_per_kwh": 0.1,
-        "marginal_eur_per_kwh": 0.3,
-        "load_w": 500.0,
-        "pv_w": 0.0,
-        "battery_w": 0.0,
-        "grid_w": 0.0,
-        "soc_percent": 50.0,
-    }
-    slots = [
-        Slot(start_ms=start_ms + 900_000 * i, mode=Mode.CHARGE_FROM_GRID, reason="test", power_w=2_000.0, **numbers)
-        for i in range(96)
-    ]
-    plan = Plan(
-        home="anna",
-        version=1,
-        issued_ms=start_ms,
-        valid_from_ms=start_ms,
-        valid_until_ms=start_ms + 86_400_000,
-        step_s=900,
-        slots=slots,
-        policy="modes",
-    )
+    plan = steady_plan("anna", START_S - SLOT_S, Mode.CHARGE_FROM_GRID, 2_000.0)
     write_durably(folder / "data" / "plan.sealed", seal(plan, KEY))
     path = folder / "agent.yaml"
     path.write_text(
@@ -109,10 +87,8 @@ async def test_no_plan_is_followed_while_the_time_is_in_doubt(tmp_path: Path, ju
             clock.jump_s = 0.0
             assert await live(agent, clock, running, 100) == FORCED
         finally:
-            while not all(task.done() for task in tasks):
-                for task in tasks:
-                    task.cancel()
-                await asyncio.wait(tasks, timeout=0.1)
+            for task in tasks:
+                await end(task)
             for device in agent.devices.values():
                 device.close()
     kinds = []

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
 import time
 from collections.abc import AsyncIterator
 from itertools import pairwise
 
 import pytest
+from tests.tasks import end
 
 from hearth_agent.devices.catalogue import shipped_profile
 from hearth_agent.devices.device import Device
@@ -127,12 +127,6 @@ async def test_an_outage_is_told_once_each_way(running: RunningHouse, clock: Man
             await asyncio.sleep(0.05)
     assert [e.kind for e in _drain(events)] == ["device_back"]
     device.close()
-
-
-async def end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
 
 
 def _drain(events: EventLog) -> list[Event]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.proofs import prove
+from tests.tasks import end
 
 from hearth_agent.control.books import Books
 from hearth_agent.control.leases import Lease, LeaseState
@@ -78,10 +79,8 @@ class Bench:
         self.lease, self._task, self.bank, self.clock, self._events = lease, task, bank, clock, events
 
     async def end(self) -> None:
-        """End the task: up to Python 3.11 wait_for, which pymodbus uses, can swallow a cancellation."""
-        while not self._task.done():
-            self._task.cancel()
-            await asyncio.wait([self._task], timeout=0.1)
+        """End the task."""
+        await end(self._task)
 
     def writes(self) -> list[tuple[int, tuple[int, ...]]]:
         """Return what was written since the last look."""

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+from tests.tasks import end
 
 from hearth_agent.control.books import Books
 from hearth_agent.control.leases import Lease, LeaseState
@@ -66,13 +67,6 @@ class Idle:
 
     def since_write_s(self) -> float:
         return 0.0
-
-
-async def end(task: asyncio.Task[None]) -> None:
-    """Cancel until it is gone: up to Python 3.11 wait_for, which pymodbus uses, can swallow a cancellation."""
-    while not task.done():
-        task.cancel()
-        await asyncio.wait([task], timeout=0.1)
 
 
 async def until(condition: Callable[[], bool]) -> None:

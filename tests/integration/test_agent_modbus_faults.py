@@ -23,6 +23,7 @@ from pymodbus.framer import FramerType
 from pymodbus.framer.rtu import FramerRTU
 from pymodbus.server import ModbusSerialServer
 from pymodbus.simulator import DataType, SimData, SimDevice
+from tests.tasks import end
 
 from hearth_agent.app import make_devices
 from hearth_agent.devices.bus import Bus, Manners
@@ -343,12 +344,6 @@ async def test_a_dead_unit_delays_no_neighbour(transport: Transport) -> None:
         assert running.connections == 1
         for one in devices:
             one.close()
-
-
-async def end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
 
 
 @both

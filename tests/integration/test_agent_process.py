@@ -17,12 +17,13 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from tests.plans import steady_plan
 from tests.proofs import prove
 
 from hearth_agent.files import write_durably
 from hearth_agent.spool.store import SpoolStore
 from hearth_core.clock import ClockConductor
-from hearth_core.messages import Mode, Plan, Readings, Slot, decode
+from hearth_core.messages import Mode, Readings, decode
 from hearth_core.signing import public_key_text, seal
 from hearth_sim.recorded import parse_instant
 from hearth_sim.testing import Answer, HouseOptions, RunningHouse, running_house
@@ -70,35 +71,7 @@ def write_config(folder: Path, running: RunningHouse, broker_port: int = 9, *, c
 
 def keep_plan(folder: Path, mode: Mode, power_w: float) -> None:
     """Leave a plan in the data folder, as a run before would have."""
-    start_ms = int(START * 1000)
-    slots = [
-        Slot(
-            start_ms=start_ms + 900_000 * i,
-            mode=mode,
-            reason="the test wants it",
-            power_w=power_w,
-            import_eur_per_kwh=0.2,
-            export_eur_per_kwh=0.1,
-            marginal_eur_per_kwh=0.3,
-            load_w=500.0,
-            pv_w=0.0,
-            battery_w=0.0,
-            grid_w=0.0,
-            soc_percent=50.0,
-        )
-        for i in range(96)
-    ]
-    plan = Plan(
-        home="anna",
-        version=1,
-        issued_ms=start_ms,
-        valid_from_ms=start_ms,
-        valid_until_ms=start_ms + 86_400_000,
-        step_s=900,
-        slots=slots,
-        policy="modes",
-    )
-    write_durably(folder / "data" / "plan.sealed", seal(plan, KEY))
+    write_durably(folder / "data" / "plan.sealed", seal(steady_plan("anna", START, mode, power_w), KEY))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from hearth_agent.devices.catalogue import shipped_names, shipped_profile
 from hearth_agent.devices.layout import Block, Chain, lay_out
 from hearth_agent.devices.profile import Poll, Profile, Protocol
 from hearth_agent.devices.readplan import Answer, ReadPlan
-from hearth_core.points import POINTS, DeviceKind, is_known
+from hearth_core.points import POINTS, is_known
 
 Image = dict[tuple[int, int], int]
 """(function code, address) -> register."""
@@ -227,7 +227,8 @@ def test_a_refused_request_costs_only_its_own_points() -> None:
     assert set(plan.decode(answers)) == {"water_temperature_c", "operating_state", "power_w"}
 
 
-_MAY_LACK_A_METER = {DeviceKind.EV_CHARGER, DeviceKind.HEAT_PUMP}
+# their makers document no register of the power they draw
+_WITHOUT_A_METER = {"phoenix-ev-serial", "stiebel-isg-lwa", "stiebel-isg-wpm", "waveshare-sg-ready"}
 
 
 @pytest.mark.parametrize("name", shipped_names())
@@ -235,7 +236,7 @@ def test_every_shipped_profile_speaks_the_vocabulary(name: str) -> None:
     profile = shipped_profile(name)
     assert profile.profile == name
     assert all(is_known(point) for point in profile.points)
-    assert "power_w" in profile.points or profile.kind in _MAY_LACK_A_METER
+    assert ("power_w" in profile.points) is (name not in _WITHOUT_A_METER)
     assert POINTS.keys() >= {p for p in profile.points if not p.startswith("x_")}
     if profile.protocol is Protocol.REGISTERS:
         assert lay_out(profile, None)
