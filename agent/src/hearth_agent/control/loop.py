@@ -104,6 +104,7 @@ class Controller:
     def tick(self) -> Outcome:
         """Do one step."""
         at_s = self._clock.time()
+        self.guard.watch()
         self._leave_withdrawn()
         measured = self.measure()
         plan, caps = self._plans.current(int(at_s * 1000)), self.grid()
@@ -118,7 +119,6 @@ class Controller:
             overrides=self.overrides(),
             time_trusted=self.time_trusted(),
         )
-        self.guard.watch()
         self._state, self.mode, self.reason = outcome.state, outcome.mode, outcome.reason + self.guard.note
         self.causes = outcome.causes
         self._order(outcome.commands)
@@ -140,8 +140,7 @@ class Controller:
     def _order(self, commands: Commands) -> None:
         """Say to each lease what its device should do now; one whose control was withdrawn belongs in its own mode."""
         for (device, kind), lease in self._leases.items():
-            is_steered = (device, kind) in self._steered and self.guard.may_order(device)
-            order = self._wanted(commands, device, kind, lease) if is_steered else None
+            order = self._wanted(commands, device, kind, lease) if (device, kind) in self._steered else None
             lease.want(order)
             self._log(device, kind, order)
 
