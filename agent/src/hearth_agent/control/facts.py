@@ -43,7 +43,7 @@ def house_of(home: Home, offered: frozenset[tuple[str, ControlKind]]) -> House:
             if (device.id, ControlKind.HEAT_MODE) in offered or (device.id, ControlKind.HEAT_POWER) in offered
         ),
         pv_id=roof or "pv",
-        pv_rated_w=next((one.rated_w for one in home.settings.devices if one.id == roof), None) if roof else None,
+        pv_rated_w=home.device(roof).rated_w if roof else None,
     )
 
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 import msgspec
 
 from hearth_agent.control.caps import FULL, Bucket
-from hearth_core.messages import HeatMode, Mode, Override
+from hearth_core.messages import HeatMode, Mode
 
 
 class CarReading(msgspec.Struct, frozen=True, kw_only=True):
@@ -184,6 +184,3 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     causes: Mapping[str, Reason] = {}
     """By device: why it is told what it is told."""
-
-
-Overrides = Mapping[str, Override]
