@@ -15,6 +15,7 @@ import logging
 import math
 import time
 from enum import StrEnum
+from functools import partial, reduce
 
 from hearth_agent.control.books import Books
 from hearth_agent.control.ordered import SafeWrite
@@ -185,10 +186,11 @@ class Lease:
 
         A battery's own mode follows the house. A car's, a heater's and an inverter's is full power.
         """
-        orders = [order for order in (self._calmest, self._wanted) if order is not None]
-        if self.kind is ControlKind.BATTERY_INTERVAL or self._calmest is None or self._silent:
+        calm = self._calmest
+        if self.kind is ControlKind.BATTERY_INTERVAL or calm is None or self._silent:
             return None
-        calm = orders[0] if len(orders) == 1 else meet(self.kind, orders[0], orders[1])
+        if self._wanted is not None:
+            calm = meet(self.kind, calm, self._wanted)
         return calm if self._permits.can_be_told(calm) and self._permits.has_room() else None
 
     async def release(self) -> bool:
@@ -286,9 +288,7 @@ class Lease:
         if not self._retry_s:
             self._events.error("control_unknown", f"{why}; its state is unknown until it obeys", self.device.id)
         possible = [one for one in (self._calmest, self._written, order) if one is not None]
-        self._calmest = None
-        for one in possible:
-            self._calmest = one if self._calmest is None else meet(self.kind, self._calmest, one)
+        self._calmest = reduce(partial(meet, self.kind), possible) if possible else None
         self.state, self._written = LeaseState.UNKNOWN, None
         self._retry_s = min(max(2 * self._retry_s, _FIRST_RETRY_S), _LONGEST_RETRY_S)
         self._retry_at_s = self._clock.monotonic() + self._retry_s
