@@ -12,7 +12,7 @@ from typing import NamedTuple
 from hearth_agent.control import caps
 from hearth_agent.control.house import Heater, House
 from hearth_agent.control.orders import Cause, HeatCommand, HeaterReading, HeaterState, Measurements, Reason, State
-from hearth_agent.control.phases import CLAIM_S, PHASE_V, SPARE_A, Currents, Danger, Room, room
+from hearth_agent.control.phases import CLAIM_S, PHASE_V, SPARE_A, Currents, Danger, Room, room, since
 from hearth_core.messages import HeatMode
 
 _RANK = {HeatMode.BLOCKED: 0, HeatMode.NORMAL: 1, HeatMode.RECOMMENDED: 2, HeatMode.FORCED: 3}
@@ -191,14 +191,13 @@ def _remembered(heater: Heater, state: HeaterState, command: HeatCommand, tick_s
         return state
     raised, blocks = _rank(command) > _rank(state.command), _rank(command) == 0
     starts = raised and not heater.has_power
-    blocked_s = (state.blocked_since_s if state.blocked_since_s is not None else tick_s) if blocks else None
     rest_s = state.rest_until_s
     if not blocks and state.blocked_since_s is not None:
         rest_s = tick_s + (tick_s - state.blocked_since_s) / 2
     return HeaterState(
         command=command,
         changed_s=tick_s,
-        blocked_since_s=None if heater.has_power else blocked_s,
+        blocked_since_s=since(state.blocked_since_s, tick_s, holds=blocks and not heater.has_power),
         raised_s=tick_s if raised else state.raised_s,
         starts_s=(*(at_s for at_s in state.starts_s if tick_s - at_s < _HOUR_S), *((tick_s,) if starts else ())),
         rest_until_s=rest_s,
