@@ -11,6 +11,7 @@ from hearth_agent.facts import HeaterFacts
 from hearth_agent.settings import DeviceSettings, Home
 from hearth_core.points import DeviceKind
 from hearth_core.site import Limits
+from hearth_core.wishes import LEAST_A
 from hearth_models.battery import Battery
 
 
@@ -71,7 +72,7 @@ def _charger(home: Home, device: DeviceSettings, offered: frozenset[tuple[str, C
     return Charger(
         id=device.id,
         lines=lines,
-        min_a=max(spec.min_a if spec else 6.0, 6.0),
+        min_a=max(spec.min_a, LEAST_A) if spec else LEAST_A,
         max_a=max_a,
         switchable=len(lines) == 3 and (device.id, ControlKind.EV_PHASES) in offered,
         controlled=(device.id, ControlKind.EV_CURRENT) in offered,
