@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from hearth_agent.control import caps
-from hearth_agent.control.cars import NO_READING, Car, allowance_a, car_of, in_turn, without
+from hearth_agent.control.cars import Car, allowance_a, car_of, in_turn, without
 from hearth_agent.control.house import House
 from hearth_agent.control.orders import CarCommand, CarState, Cause, Measurements, Reason, State
 from hearth_agent.control.phases import SPARE_A, Currents, Danger, Room, room
@@ -24,7 +24,6 @@ SHORTEST_S = 60.0
 """A car is left charging or paused at least so long, unless the fuse is in danger."""
 RAISE_AFTER_S = 30.0
 """Shortest time from any change to one upwards."""
-_NEW = CarState()
 
 
 class CarWish(NamedTuple):
@@ -76,7 +75,7 @@ def steer_cars(
         tick_s: Seconds of a clock that never goes back.
     """
     cars = [
-        car_of(one, state.cars.get(one.id, _NEW), measured.cars.get(one.id, NO_READING), *wishes[one.id], tick_s)
+        car_of(one, state.car(one.id), measured.car(one.id), *wishes[one.id], tick_s)
         for one in house.chargers
         if one.controlled
     ]

@@ -20,8 +20,6 @@ _HOUR_S = 3600.0
 _POWER_SPACING_S = 30.0
 """Shortest time between two powers of a heater that takes any."""
 _ROOMY_S = 60.0
-_NEW = HeaterState()
-_NO_READING = HeaterReading()
 
 
 class HeatWish(NamedTuple):
@@ -74,7 +72,7 @@ def steer_heaters(
         free.claim((line,), claim_a)
     roomy = state.roomy_since_s is not None and tick_s - state.roomy_since_s >= _ROOMY_S
     for heater in house.heaters:
-        now, reading = state.heaters.get(heater.id, _NEW), measured.heaters.get(heater.id, _NO_READING)
+        now, reading = state.heater(heater.id), measured.heater(heater.id)
         why = protected.get(heater.id) or _needs_heat(heater, now, reading, tick_s)
         drawn_w = draw_w(heater, now, reading)
         wish = _spared(wishes[heater.id], why)

@@ -40,6 +40,17 @@ class Measurements(msgspec.Struct, frozen=True, kw_only=True):
     cars: Mapping[str, CarReading] = {}
     heaters: Mapping[str, HeaterReading] = {}
 
+    def car(self, charger: str) -> CarReading:
+        """Return what a charger tells; one that is not known tells nothing."""
+        return self.cars.get(charger, _NO_CAR)
+
+    def heater(self, heater: str) -> HeaterReading:
+        """Return what a heater tells; one that is not known tells nothing."""
+        return self.heaters.get(heater, _NO_HEATER)
+
+
+_NO_CAR, _NO_HEATER = CarReading(), HeaterReading()
+
 
 class GridCaps(msgspec.Struct, frozen=True, kw_only=True):
     """What the grid operator allows now; None is no limit."""
@@ -173,6 +184,17 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     overrides: Mapping[str, tuple[int, float]] = {}
     """Version of each device's override and when it was first seen."""
     stepped_s: float | None = None
+
+    def car(self, charger: str) -> CarState:
+        """Return what is remembered of a charger."""
+        return self.cars.get(charger, _NEW_CAR)
+
+    def heater(self, heater: str) -> HeaterState:
+        """Return what is remembered of a heater."""
+        return self.heaters.get(heater, _NEW_HEATER)
+
+
+_NEW_CAR, _NEW_HEATER = CarState(), HeaterState()
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
