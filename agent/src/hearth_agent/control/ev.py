@@ -130,9 +130,7 @@ def _held(car: Car, capped: Limit) -> Limit:
 
 def _free(house: House, amps: Currents, cars: Sequence[Car], claims_a: Sequence[float], tick_s: float) -> Room:
     """Return what the phases have free beyond all that was allowed lately."""
-    free = room(house, amps, spare_a=SPARE_A)
-    for line, claim_a in enumerate(claims_a):
-        free.claim((line,), claim_a)
+    free = room(house, amps, spare_a=SPARE_A, claims_a=claims_a)
     for car in cars:
         free.claim(car.lines, allowance_a(car, tick_s) - car.counted_a)
     return free
@@ -227,9 +225,7 @@ def _fits_on(
     house: House, amps: Currents, claims_a: Sequence[float], budget_w: float | None, car: Car
 ) -> tuple[bool, bool]:
     """Tell whether the car's least current fits on one phase, and on all of its phases."""
-    free = without(room(house, amps, spare_a=SPARE_A), [car])
-    for line, claim_a in enumerate(claims_a):
-        free.claim((line,), claim_a)
+    free = without(room(house, amps, spare_a=SPARE_A, claims_a=claims_a), [car])
     free.budget_w = budget_w
     lines, min_a = car.charger.lines, car.charger.min_a
     return free.fits(lines[:1], min_a), free.fits(lines, min_a)

@@ -66,10 +66,9 @@ def steer_heaters(
         tick_s: Seconds of a clock that never goes back.
     """
     heated = Heated({}, {}, {})
-    within, free = room(house, amps), room(house, amps, spare_a=SPARE_A)
-    for line, (by_a, claim_a) in enumerate(zip(moved_a, claims_a, strict=True)):
+    within, free = room(house, amps), room(house, amps, spare_a=SPARE_A, claims_a=claims_a)
+    for line, by_a in enumerate(moved_a):
         within.take((line,), by_a)
-        free.claim((line,), claim_a)
     roomy = state.roomy_since_s is not None and tick_s - state.roomy_since_s >= _ROOMY_S
     for heater in house.heaters:
         now, reading = state.heater(heater.id), measured.heater(heater.id)

@@ -140,9 +140,12 @@ class Room:
             self._high[line] += by_a
 
 
-def room(house: House, amps: Currents, *, spare_a: float = 0.0) -> Room:
-    """Return what the phases have free below the fuse's margin."""
+def room(house: House, amps: Currents, *, spare_a: float = 0.0, claims_a: Sequence[float] = ()) -> Room:
+    """Return what the phases have free below the fuse's margin, beside what others were allowed on each line [A]."""
     limits = house.limits
     skew = amps.high if amps.known else (0.0,) * limits.phases
     most_a = limits.main_fuse_a * (1 - FUSE_MARGIN) - spare_a
-    return Room(amps.high, most_a, skew_a=skew, spread_a=limits.phase_imbalance_a)
+    free = Room(amps.high, most_a, skew_a=skew, spread_a=limits.phase_imbalance_a)
+    for line, claim_a in enumerate(claims_a):
+        free.claim((line,), claim_a)
+    return free
