@@ -22,7 +22,6 @@ from hearth_agent.control.measuring import FRESH_S
 from hearth_agent.control.orders import Cause, GridCaps, Reason
 from hearth_agent.control.reassert import reassert
 from hearth_agent.control.timetrust import TimeWatch
-from hearth_agent.control.withdrawal import why_not_steered
 from hearth_agent.devices.bus import Bus
 from hearth_agent.devices.device import Device
 from hearth_agent.devices.poller import Poller
@@ -340,10 +339,11 @@ async def run_agent(home: Home, clock: Clock) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     home.data_dir.mkdir(parents=True, exist_ok=True)
-    steered = [one.id for one in home.settings.devices if not why_not_steered(home, one.id)]
-    watched = [one.id for one in home.settings.devices if one.id not in steered]
+    agent = Agent(home, clock)
+    steered = [id_ for id_ in agent.devices if agent.controller.guard.may_order(id_)]
+    watched = [id_ for id_ in agent.devices if id_ not in steered]
     named = [", ".join(some) or "none" for some in (steered, watched)]
     logger.info("home %s; controlled: %s; watched: %s; hub: %s", home.settings.agent, *named, home.broker or "none")
     started_s = time.monotonic()
-    await Agent(home, clock).run(stop)
+    await agent.run(stop)
     logger.info("stopped after %.0f s", time.monotonic() - started_s)

@@ -1,4 +1,4 @@
-"""What an installer says of a charger or a heater beyond its profile."""
+"""What an installer says of a heater beyond its profile."""
 
 from __future__ import annotations
 
@@ -10,11 +10,7 @@ from msgspec import Meta
 from hearth_core.windows import Window
 
 
-class _Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A misspelt key is refused."""
-
-
-class HeaterFacts(_Facts, frozen=True, kw_only=True):
+class HeaterFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A heat pump or water heater, and what must not happen to it."""
 
     rated_w: Annotated[float, Meta(gt=0, le=100_000)] = 3_000.0

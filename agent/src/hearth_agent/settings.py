@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from msgspec import Meta
 
 from hearth_agent.devices.catalogue import find_profile, read_text
-from hearth_agent.devices.endpoint import ON_A_LINE, Endpoint, is_host
+from hearth_agent.devices.endpoint import Endpoint
 from hearth_agent.devices.profile import ControlKind, Profile, SafetyClass, Transport
 from hearth_agent.facts import HeaterFacts
 from hearth_agent.grid.sources import GridSource, problems
 from hearth_agent.proof import Phase, Proof, flaw
-from hearth_agent.site_checks import check_device, check_site, warnings, where
+from hearth_agent.reach import check_wire, endpoint_of, where
+from hearth_agent.site_checks import check_device, check_site, warnings
 from hearth_agent.wiring import Sign, as_wired
 from hearth_core.broker import BrokerAddress, parse_broker_url
 from hearth_core.config import parse_yaml
@@ -210,7 +210,7 @@ def load_home(path: Path) -> Home:
             raise ConfigError(source, f"devices[{index}].id", device.id, "Give every device an id of its own.")
         profiles[device.id] = _profile(device, f"devices[{index}]", source, path.parent)
         endpoints[device.id] = endpoint_of(device, profiles[device.id], f"devices[{index}]", source)
-        _check_wire(endpoints, device.id, f"devices[{index}]", source)
+        check_wire(endpoints, device.id, f"devices[{index}]", source)
     for what, kinds in ONE_OF:
         same = [device.id for device in settings.devices if profiles[device.id].kind in kinds]
         if len(same) > 1:
@@ -231,50 +231,6 @@ def _profile(device: DeviceSettings, field: str, source: str, folder: Path) -> P
     profile = find_profile(device.profile, folder, source, f"{field}.profile")
     check_device(device, profile, field, source)
     return as_wired(profile, device.sign, device.battery_sign, device.role)
-
-
-def endpoint_of(device: DeviceSettings, profile: Profile, field: str, source: str) -> Endpoint:
-    """Return where a device is reached.
-
-    Raises:
-        ConfigError: The device is described by too little, too much, or what its kind does not speak.
-    """
-    path = device.serial
-    if (device.host is None) == (path is None):
-        remedy = "Give either host or serial (a device such as /dev/ttyUSB0), and not both."
-        raise ConfigError(source, f"{field}.host", device.host, remedy)
-    if path is None and device.line != LineSettings():
-        raise ConfigError(source, f"{field}.line", _given(device.line), "Only a serial line has it; remove it.")
-    if device.host is not None and not is_host(device.host):
-        remedy = "Write a name or an address alone, such as 192.168.1.20; the port has a key of its own."
-        raise ConfigError(source, f"{field}.host", device.host, remedy)
-    if path is not None and device.port is not None:
-        raise ConfigError(source, f"{field}.port", device.port, "A serial line has none; remove it.")
-    wanted = profile.transports if device.transport is None else (device.transport,)
-    fitting = [one for one in wanted if (one in ON_A_LINE) == (path is not None)]
-    if not fitting:
-        instead = "host" if path is not None else "serial"
-        remedy = f"That needs {instead}; behind a gateway, set transport to what the gateway speaks."
-        raise ConfigError(source, f"{field}.transport", ", ".join(wanted), remedy)
-    if path is None:
-        # at a host, Modbus TCP is the usual thing, also where a line is the device's own
-        fitting.sort(key=lambda one: one is not Transport.TCP)
-        port = profile.port if device.port is None else device.port
-        return Endpoint(fitting[0], host=device.host or "", port=port)
-    return Endpoint(fitting[0], path=path, line=msgspec.structs.replace(profile.serial, **_given(device.line)))
-
-
-def _given(line: LineSettings) -> dict[str, Any]:
-    return {name: value for name, value in msgspec.structs.asdict(line).items() if value is not None}
-
-
-def _check_wire(endpoints: Mapping[str, Endpoint], id_: str, field: str, source: str) -> None:
-    """Refuse a device that wants to speak otherwise than another one on the same wire."""
-    own = endpoints[id_]
-    for other, endpoint in endpoints.items():
-        if endpoint.place == own.place and endpoint != own:
-            remedy = f"{other} shares {own.place} and speaks {endpoint.described}; give both the same."
-            raise ConfigError(source, f"{field}.{'line' if own.path else 'transport'}", own.described, remedy)
 
 
 def _hub(settings: AgentSettings, source: str) -> tuple[BrokerAddress | None, Ed25519PublicKey | None]:

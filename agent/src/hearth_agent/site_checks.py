@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from hearth_agent.devices.profile import ControlKind, Profile
+from hearth_agent.reach import where
 from hearth_core.errors import ConfigError
 from hearth_core.points import DeviceKind
 
@@ -25,14 +26,6 @@ _HEATERS = {DeviceKind.HEAT_PUMP, DeviceKind.WATER_HEATER}
 _ON_PHASES = {DeviceKind.EV_CHARGER, *_HEATERS}
 _PRODUCERS = {DeviceKind.HYBRID_INVERTER, DeviceKind.PV, DeviceKind.BATTERY}
 _ROLES = (DeviceKind.PV, DeviceKind.EV_CHARGER, DeviceKind.HEAT_PUMP, DeviceKind.WATER_HEATER, DeviceKind.APPLIANCE)
-
-
-def where(device: DeviceSettings, profile: Profile) -> str:
-    """Return where a device is reached, as people and proofs name it."""
-    port = profile.port if device.port is None else device.port
-    unit = profile.unit if device.unit is None else device.unit
-    place = device.serial or f"{device.host}:{port}"
-    return f"{place} unit {unit}"
 
 
 def check_site(settings: AgentSettings, profiles: Mapping[str, Profile], source: str) -> None:

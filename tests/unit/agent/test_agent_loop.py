@@ -11,6 +11,7 @@ from tests.proofs import prove
 from hearth_agent.app import Agent
 from hearth_agent.control.balance import Breach
 from hearth_agent.control.measuring import FRESH_S
+from hearth_agent.control.orders import GridCaps
 from hearth_agent.devices.profile import Case, ControlKind
 from hearth_agent.devices.snapshot import Measured
 from hearth_agent.plan.overrides import LOCAL_NAME, write_local
@@ -182,6 +183,44 @@ def test_a_device_whose_control_was_withdrawn_counts_as_watched(agent: Agent, cl
     see(agent, clock.now_s, grid_a=40.0, left_a=12.0)
     assert agent.controller.tick().commands.cars == {}
     assert agent.controller._house.chargers[0].controlled is False
+
+
+def test_a_device_is_let_go_in_the_step_that_withdraws_control_and_for_that_reason(
+    agent: Agent, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    until_ms = int(NOW_S * 1000) + 3_600_000
+    wish = Override(
+        home="anna", version=7, device="left", issued_ms=int(NOW_S * 1000), until_ms=until_ms, current_a=0.0
+    )
+    write_local(agent._home.data_dir / LOCAL_NAME, [wish])
+    caplog.set_level("INFO", "hearth_agent.control.loop")
+    for _ in range(100):
+        clock.now_s += 10
+        see(agent, clock.now_s, grid_a=-5.0)  # feeds out what nobody delivers
+        agent.snapshot.poll("inverter", Measured(clock.now_s, {"power_w": 0.0, "soc_percent": 50.0}))
+        agent.controller.tick()
+        if not agent.controller.guard.may_order("left"):
+            break
+    told = [record.message for record in caplog.records if record.message.startswith("left ev_current")]
+    assert told == [
+        "left ev_current: paused, because of override: the owner paused it (override 7)",
+        "left ev_current: its own mode, because of control was withdrawn",
+    ]
+    assert agent.controller._leases["left", ControlKind.EV_CURRENT]._wanted is None
+
+
+def test_the_grid_operators_limits_are_asked_once_a_step(agent: Agent) -> None:
+    """Each question is a look at its sources, which keeps time and writes the journal."""
+    asked: list[float] = []
+
+    def limits() -> GridCaps:
+        asked.append(NOW_S)
+        return GridCaps(export_w=5_000.0)
+
+    agent.controller.grid = limits
+    see(agent, NOW_S)
+    agent.controller.tick()
+    assert asked == [NOW_S]
 
 
 def test_values_older_than_a_minute_are_missing(agent: Agent, clock: ManualClock) -> None:

@@ -22,7 +22,8 @@ from hearth_agent.devices.bus import Bus
 from hearth_agent.devices.endpoint import Endpoint
 from hearth_agent.devices.errors import DeviceError
 from hearth_agent.devices.profile import Profile, Transport
-from hearth_agent.settings import ONE_OF, DeviceSettings, endpoint_of
+from hearth_agent.reach import endpoint_of
+from hearth_agent.settings import ONE_OF, DeviceSettings
 from hearth_core.errors import ConfigError
 from hearth_core.points import DeviceKind
 

@@ -16,7 +16,8 @@ from hearth_agent.devices.catalogue import find_profile
 from hearth_agent.devices.endpoint import Endpoint
 from hearth_agent.devices.errors import DeviceLayoutError, not_as_profiled
 from hearth_agent.devices.profile import Profile
-from hearth_agent.settings import DeviceSettings, Home, endpoint_of, load_home
+from hearth_agent.reach import endpoint_of
+from hearth_agent.settings import DeviceSettings, Home, load_home
 from hearth_core.errors import ConfigError
 
 DeviceId = Annotated[str | None, typer.Argument(help="A device's id in the file.", show_default=False)]

@@ -16,6 +16,7 @@ import msgspec
 
 from hearth_agent.control.charge_balance import Charge, follow_charge
 from hearth_agent.control.flows import Flows, mean_of
+from hearth_agent.control.phases import PHASE_V
 
 _MINUTE_S = 60.0
 _FORGET = 0.5
@@ -30,7 +31,6 @@ _STEP_W = 400.0
 _STEPS, _STEPS_WRONG = 15, 12
 _WRONG_WAY, _TOO_MUCH, _APART = 0.4, 2.5, 0.5
 _STIFF_W = 60.0
-_PHASE_V = 230.0
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
@@ -175,7 +175,7 @@ def apparent_text(bounds: Bounds, flows: Flows) -> str:
 
 def fuse_text(bounds: Bounds, flows: Flows) -> str:
     """Contradiction: more flows than any fuse lets pass for minutes."""
-    most_w = _MOST_OF_FUSE * bounds.main_fuse_a * bounds.phases * _PHASE_V
+    most_w = _MOST_OF_FUSE * bounds.main_fuse_a * bounds.phases * PHASE_V
     if flows.grid_w is None or abs(flows.grid_w) <= most_w:
         return ""
     return f"the grid meter shows {flows.grid_w:.0f} W on a main fuse of {bounds.main_fuse_a:g} A"

@@ -140,9 +140,7 @@ def _possible(house: House, state: State, own: Order, asked: Order, tick_s: floa
     """Leave the battery to itself where the device cannot be told this, or the day's budget is spent."""
     if asked.allowed == own.allowed:
         return asked
-    if case_of(asked.allowed, own.allowed) not in house.cases and not (
-        asked.allowed == _REST and Case.LIMIT in house.cases
-    ):
+    if not _can_be_told(house, case_of(asked.allowed, own.allowed)):
         text = f"covers the house itself: the device cannot be told to {asked.mode}"
         return own._replace(reason=Reason(Cause.DEVICE, text, asked.reason.ref))
     forced = asked.allowed.lowest_w > 0 or asked.allowed.highest_w < 0
@@ -165,10 +163,15 @@ def case_of(allowed: Interval, widest: Interval) -> Case | None:
     return Case.HOLD if allowed == _REST else Case.LIMIT
 
 
+def _can_be_told(house: House, case: Case | None) -> bool:
+    """Tell whether the device's profile can say this kind of order; rest is also a limit, of 0 W."""
+    return case in house.cases or (case is Case.HOLD and Case.LIMIT in house.cases)
+
+
 def expressible(house: House, allowed: Interval, widest: Interval) -> tuple[Interval, str]:
     """Return what the device can be told of an interval that the guards left, and why it is not the interval itself."""
     case = case_of(allowed, widest)
-    if case is None or case in house.cases or (case is Case.HOLD and Case.LIMIT in house.cases):
+    if case is None or _can_be_told(house, case):
         return allowed, ""
     if allowed.contains(_REST) and Case.HOLD in house.cases:
         return _REST, "rests: the device cannot be told limits"

@@ -58,12 +58,9 @@ class WriteBudget:
         return self._today
 
     def _load(self) -> _Day:
-        day = int(self._clock.time() // _DAY_S)
         try:
             return msgspec.json.decode(self._path.read_bytes(), type=_Day)
-        except FileNotFoundError:
-            return _Day(day=day)
         except (OSError, msgspec.DecodeError):
-            # unreadable counts are no reason to leave a device without its limits, nor for a new budget every start:
-            # the day begins anew, and the next write puts a sound file in place
-            return _Day(day=day)
+            # none yet; and unreadable counts are no reason to leave a device without its limits, nor for a new budget
+            # every start: the day begins anew, and the next write puts a sound file in place
+            return _Day(day=int(self._clock.time() // _DAY_S))

@@ -15,7 +15,6 @@ DRAWS_A = 1.0
 TURN_S = 3600.0
 """So long a car may go on charging while another waits for its place."""
 _DEAF_AFTER_S, _DEAF_BY_A = 20.0, 2.0
-NO_READING = CarReading()
 
 
 class Car(NamedTuple):
@@ -55,7 +54,7 @@ def car_of(
     charger: Charger, state: CarState, reading: CarReading, wish_a: float | None, reason: Reason, tick_s: float
 ) -> Car:
     """Put together what one step has to know of one car."""
-    limit_a = charger.max_a if state.limit_a is None else min(state.limit_a, charger.max_a)
+    limit_a = most_a(charger, state)
     drawn_a = drawn(reading)
     target_a = charger.max_a if wish_a is None else wish_a
     young = tick_s - state.raised_s < CLAIM_S
@@ -66,6 +65,11 @@ def car_of(
     deaf = drawn_a is not None and late and drawn_a > max(limit_a, DRAWS_A) + _DEAF_BY_A
     lines = lines_of(charger, state, reading)
     return Car(charger, state, lines, drawn_a, limit_a, target_a, active, deaf, reason)
+
+
+def most_a(charger: Charger, state: CarState) -> float:
+    """Return the most a car may draw under the limit in force [A]."""
+    return charger.max_a if state.limit_a is None else min(state.limit_a, charger.max_a)
 
 
 def lines_of(charger: Charger, state: CarState, reading: CarReading) -> tuple[int, ...]:

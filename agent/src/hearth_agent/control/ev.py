@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from hearth_agent.control import caps
-from hearth_agent.control.cars import NO_READING, Car, allowance_a, car_of, in_turn, without
+from hearth_agent.control.cars import Car, allowance_a, car_of, in_turn, without
 from hearth_agent.control.house import House
 from hearth_agent.control.orders import CarCommand, CarState, Cause, Measurements, Reason, State
 from hearth_agent.control.phases import SPARE_A, Currents, Danger, Room, room
@@ -24,7 +24,6 @@ SHORTEST_S = 60.0
 """A car is left charging or paused at least so long, unless the fuse is in danger."""
 RAISE_AFTER_S = 30.0
 """Shortest time from any change to one upwards."""
-_NEW = CarState()
 
 
 class CarWish(NamedTuple):
@@ -76,7 +75,7 @@ def steer_cars(
         tick_s: Seconds of a clock that never goes back.
     """
     cars = [
-        car_of(one, state.cars.get(one.id, _NEW), measured.cars.get(one.id, NO_READING), *wishes[one.id], tick_s)
+        car_of(one, state.car(one.id), measured.car(one.id), *wishes[one.id], tick_s)
         for one in house.chargers
         if one.controlled
     ]
@@ -131,9 +130,7 @@ def _held(car: Car, capped: Limit) -> Limit:
 
 def _free(house: House, amps: Currents, cars: Sequence[Car], claims_a: Sequence[float], tick_s: float) -> Room:
     """Return what the phases have free beyond all that was allowed lately."""
-    free = room(house, amps, spare_a=SPARE_A)
-    for line, claim_a in enumerate(claims_a):
-        free.claim((line,), claim_a)
+    free = room(house, amps, spare_a=SPARE_A, claims_a=claims_a)
     for car in cars:
         free.claim(car.lines, allowance_a(car, tick_s) - car.counted_a)
     return free
@@ -228,9 +225,7 @@ def _fits_on(
     house: House, amps: Currents, claims_a: Sequence[float], budget_w: float | None, car: Car
 ) -> tuple[bool, bool]:
     """Tell whether the car's least current fits on one phase, and on all of its phases."""
-    free = without(room(house, amps, spare_a=SPARE_A), [car])
-    for line, claim_a in enumerate(claims_a):
-        free.claim((line,), claim_a)
+    free = without(room(house, amps, spare_a=SPARE_A, claims_a=claims_a), [car])
     free.budget_w = budget_w
     lines, min_a = car.charger.lines, car.charger.min_a
     return free.fits(lines[:1], min_a), free.fits(lines, min_a)

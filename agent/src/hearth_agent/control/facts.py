@@ -11,6 +11,7 @@ from hearth_agent.facts import HeaterFacts
 from hearth_agent.settings import DeviceSettings, Home
 from hearth_core.points import DeviceKind
 from hearth_core.site import Limits
+from hearth_core.wishes import LEAST_A
 from hearth_models.battery import Battery
 
 
@@ -43,7 +44,7 @@ def house_of(home: Home, offered: frozenset[tuple[str, ControlKind]]) -> House:
             if (device.id, ControlKind.HEAT_MODE) in offered or (device.id, ControlKind.HEAT_POWER) in offered
         ),
         pv_id=roof or "pv",
-        pv_rated_w=next((one.rated_w for one in home.settings.devices if one.id == roof), None) if roof else None,
+        pv_rated_w=home.device(roof).rated_w if roof else None,
     )
 
 
@@ -71,7 +72,7 @@ def _charger(home: Home, device: DeviceSettings, offered: frozenset[tuple[str, C
     return Charger(
         id=device.id,
         lines=lines,
-        min_a=max(spec.min_a if spec else 6.0, 6.0),
+        min_a=max(spec.min_a, LEAST_A) if spec else LEAST_A,
         max_a=max_a,
         switchable=len(lines) == 3 and (device.id, ControlKind.EV_PHASES) in offered,
         controlled=(device.id, ControlKind.EV_CURRENT) in offered,

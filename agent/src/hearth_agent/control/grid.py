@@ -15,6 +15,7 @@ import msgspec
 
 from hearth_agent.control.house import House
 from hearth_agent.control.orders import Cause, GridCaps, Measurements, Reason, State
+from hearth_agent.control.phases import since
 
 EXPORT_BEARABLE_S = 5.0
 """How long feed-in may be above its limit before the roof is turned down: the battery is quicker."""
@@ -59,8 +60,7 @@ def limit_roof(
         wanted_w = min(most_w, house.pv_rated_w)
         blind = Reason(Cause.METER, "the roof gives no more than may be fed in: meter or roof is not seen")
         return wanted_w, _turned(state, wanted_w, tick_s), blind
-    over = -measured.grid_w > most_w
-    since_s = (tick_s if state.exporting_since_s is None else state.exporting_since_s) if over else None
+    since_s = since(state.exporting_since_s, tick_s, holds=-measured.grid_w > most_w)
     if since_s != state.exporting_since_s:
         state = msgspec.structs.replace(state, exporting_since_s=since_s)
     room_w = measured.pv_w + measured.grid_w + most_w

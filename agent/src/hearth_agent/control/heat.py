@@ -12,7 +12,7 @@ from typing import NamedTuple
 from hearth_agent.control import caps
 from hearth_agent.control.house import Heater, House
 from hearth_agent.control.orders import Cause, HeatCommand, HeaterReading, HeaterState, Measurements, Reason, State
-from hearth_agent.control.phases import CLAIM_S, PHASE_V, SPARE_A, Currents, Danger, Room, room
+from hearth_agent.control.phases import CLAIM_S, PHASE_V, SPARE_A, Currents, Danger, Room, room, since
 from hearth_core.messages import HeatMode
 
 _RANK = {HeatMode.BLOCKED: 0, HeatMode.NORMAL: 1, HeatMode.RECOMMENDED: 2, HeatMode.FORCED: 3}
@@ -20,8 +20,6 @@ _HOUR_S = 3600.0
 _POWER_SPACING_S = 30.0
 """Shortest time between two powers of a heater that takes any."""
 _ROOMY_S = 60.0
-_NEW = HeaterState()
-_NO_READING = HeaterReading()
 
 
 class HeatWish(NamedTuple):
@@ -68,13 +66,12 @@ def steer_heaters(
         tick_s: Seconds of a clock that never goes back.
     """
     heated = Heated({}, {}, {})
-    within, free = room(house, amps), room(house, amps, spare_a=SPARE_A)
-    for line, (by_a, claim_a) in enumerate(zip(moved_a, claims_a, strict=True)):
+    within, free = room(house, amps), room(house, amps, spare_a=SPARE_A, claims_a=claims_a)
+    for line, by_a in enumerate(moved_a):
         within.take((line,), by_a)
-        free.claim((line,), claim_a)
     roomy = state.roomy_since_s is not None and tick_s - state.roomy_since_s >= _ROOMY_S
     for heater in house.heaters:
-        now, reading = state.heaters.get(heater.id, _NEW), measured.heaters.get(heater.id, _NO_READING)
+        now, reading = state.heater(heater.id), measured.heater(heater.id)
         why = protected.get(heater.id) or _needs_heat(heater, now, reading, tick_s)
         drawn_w = draw_w(heater, now, reading)
         wish = _spared(wishes[heater.id], why)
@@ -191,14 +188,13 @@ def _remembered(heater: Heater, state: HeaterState, command: HeatCommand, tick_s
         return state
     raised, blocks = _rank(command) > _rank(state.command), _rank(command) == 0
     starts = raised and not heater.has_power
-    blocked_s = (state.blocked_since_s if state.blocked_since_s is not None else tick_s) if blocks else None
     rest_s = state.rest_until_s
     if not blocks and state.blocked_since_s is not None:
         rest_s = tick_s + (tick_s - state.blocked_since_s) / 2
     return HeaterState(
         command=command,
         changed_s=tick_s,
-        blocked_since_s=None if heater.has_power else blocked_s,
+        blocked_since_s=since(state.blocked_since_s, tick_s, holds=blocks and not heater.has_power),
         raised_s=tick_s if raised else state.raised_s,
         starts_s=(*(at_s for at_s in state.starts_s if tick_s - at_s < _HOUR_S), *((tick_s,) if starts else ())),
         rest_until_s=rest_s,

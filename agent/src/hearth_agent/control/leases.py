@@ -4,29 +4,27 @@ The controller only says what it wants; a task of each lease does the writing, s
 neither the controller nor another device. Written is on change; a timed order is written again at half the device's
 reversion time, and nothing while the device is in its own mode. Every write is read back: where that fails the device
 is *unknown*, and until it obeys it is told nothing that could raise its power. A controller that falls silent is
-taken for dead. How to undo an order is on the disk before the order leaves (`hearth_agent.control.ordered`).
+taken for dead. How to undo an order is on the disk before the order leaves (`hearth_agent.control.wayback`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import math
 import time
 from enum import StrEnum
+from functools import partial, reduce
 
 from hearth_agent.control.books import Books
-from hearth_agent.control.ordered import SafeWrite
 from hearth_agent.control.permits import Permits, name_of
+from hearth_agent.control.wayback import WayBack
 from hearth_agent.control.wording import Variables, case_of, meet
 from hearth_agent.devices.controls import ControlKind, ControlSpec, SafetyClass, writes_of
 from hearth_agent.devices.device import Device
 from hearth_agent.devices.errors import DeviceError
 from hearth_agent.events import EventLog
 from hearth_core.clock import Clock
-
-logger = logging.getLogger(__name__)
 
 SILENCE_S = 10.0
 """A controller that steps every few seconds and has wanted nothing for so long is dead [real seconds]."""
@@ -71,7 +69,8 @@ class Lease:
         """
         self.device, self.kind, self._control = device, kind, control
         self._permits = Permits(device, kind, control, books, events, keeps_orders_ok=keeps_orders_ok)
-        self._books, self._clock, self._events = books, clock, events
+        self._way_back = WayBack(device, kind, control, books)
+        self._budget, self._clock, self._events = books.budget, clock, events
         self.silence_s = silence_s
         self._wanted: Variables | None = None
         self._heard_s = time.monotonic()
@@ -91,8 +90,6 @@ class Lease:
         self._due = asyncio.Event()
         self._writing = asyncio.Lock()
         self._released = False
-        self._noted = False
-        """The way back is on the disk."""
         self._connections = 0
 
     @property
@@ -185,10 +182,11 @@ class Lease:
 
         A battery's own mode follows the house. A car's, a heater's and an inverter's is full power.
         """
-        orders = [order for order in (self._calmest, self._wanted) if order is not None]
-        if self.kind is ControlKind.BATTERY_INTERVAL or self._calmest is None or self._silent:
+        calm = self._calmest
+        if self.kind is ControlKind.BATTERY_INTERVAL or calm is None or self._silent:
             return None
-        calm = orders[0] if len(orders) == 1 else meet(self.kind, orders[0], orders[1])
+        if self._wanted is not None:
+            calm = meet(self.kind, calm, self._wanted)
         return calm if self._permits.can_be_told(calm) and self._permits.has_room() else None
 
     async def release(self) -> bool:
@@ -204,7 +202,8 @@ class Lease:
         started_s = self._clock.monotonic()
         try:
             if order is not None:
-                await self._note_way_back()
+                timed = self._control.safety_class is SafetyClass.TIMED
+                await self._way_back.note(reverts=timed and not self._permits.latches)
             why = await self._put(order, refresh=refresh)
         except (DeviceError, OSError) as error:
             why = str(error)
@@ -216,7 +215,7 @@ class Lease:
             return False
         self._succeeded(order, started_s, refresh=refresh)
         if order is None:
-            await self._forget_way_back()
+            await self._way_back.forget(self.key)
         return True
 
     async def _put(self, order: Variables | None, *, refresh: bool) -> str | None:
@@ -238,36 +237,10 @@ class Lease:
     async def _count(self, registers: set[str], *, needed: bool) -> None:
         """Count writes on the disk before they happen; a safe state is told even when that fails."""
         try:
-            await asyncio.to_thread(self._books.budget.spend, registers)
+            await asyncio.to_thread(self._budget.spend, registers)
         except OSError:
             if not needed:
                 raise
-
-    async def _note_way_back(self) -> None:
-        """Keep on the disk how the order is undone, before it is given.
-
-        Raises:
-            DeviceError: The device does not say what the safe state needs.
-            OSError: It cannot be kept, and nothing else would end the order.
-        """
-        if self._noted:
-            return
-        safe = [SafeWrite(*one) for one in await self.device.spell(self._control.safe)]
-        entry = self._books.entry(self.device, self.kind, safe)
-        try:
-            await asyncio.to_thread(self._books.orders.put, entry)
-            self._noted = True
-        except OSError as error:
-            if self._control.safety_class is not SafetyClass.TIMED or self._permits.latches:
-                raise
-            logger.warning("%s: the way back is not on the disk (%s); the device reverts by itself", self.key, error)
-
-    async def _forget_way_back(self) -> None:
-        self._noted = False
-        try:
-            await asyncio.to_thread(self._books.orders.drop, self.key)
-        except OSError as error:  # a safe state too many is told some day, that is all
-            logger.warning("%s: %s", self.key, error)
 
     def _succeeded(self, order: Variables | None, started_s: float, *, refresh: bool) -> None:
         self._retry_at_s, self._calmest = -math.inf, None
@@ -286,9 +259,7 @@ class Lease:
         if not self._retry_s:
             self._events.error("control_unknown", f"{why}; its state is unknown until it obeys", self.device.id)
         possible = [one for one in (self._calmest, self._written, order) if one is not None]
-        self._calmest = None
-        for one in possible:
-            self._calmest = one if self._calmest is None else meet(self.kind, self._calmest, one)
+        self._calmest = reduce(partial(meet, self.kind), possible) if possible else None
         self.state, self._written = LeaseState.UNKNOWN, None
         self._retry_s = min(max(2 * self._retry_s, _FIRST_RETRY_S), _LONGEST_RETRY_S)
         self._retry_at_s = self._clock.monotonic() + self._retry_s

@@ -6,8 +6,9 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 
-from hearth_agent.control.cars import drawn
+from hearth_agent.control.cars import DRAWS_A, drawn
 from hearth_agent.control.facts import house_of
+from hearth_agent.control.grid import export_limit_w
 from hearth_agent.control.guards import own_mode
 from hearth_agent.control.leases import Lease
 from hearth_agent.control.measuring import Eyes
@@ -39,7 +40,6 @@ logger = logging.getLogger(__name__)
 
 # from this share of the main fuse on, the meter is read every control period
 _WATCHFUL = 0.6
-_DRAWS_A = 1.0
 _LAG_MEMORY = 0.9
 
 
@@ -66,8 +66,6 @@ class Controller:
         self._house = house_of(home, self._steered)
         battery = self._house.battery
         self._widest = own_mode(battery) if battery else Interval(0.0, 0.0)
-        # what a charger is told in place of its own limit, where the wiring allows less than the device
-        self._wired_a = {one.id: one.max_current_a for one in home.settings.devices}
         cars = [one.id for one in self._house.chargers]
         self._urgent = [pollers[id_] for id_ in (self._grid, store.id if store else None, *cars) if id_]
         self._state = State()
@@ -106,9 +104,10 @@ class Controller:
     def tick(self) -> Outcome:
         """Do one step."""
         at_s = self._clock.time()
+        self.guard.watch()
         self._leave_withdrawn()
         measured = self.measure()
-        plan = self._plans.current(int(at_s * 1000))
+        plan, caps = self._plans.current(int(at_s * 1000)), self.grid()
         outcome = step(
             self._house,
             self._state,
@@ -116,15 +115,14 @@ class Controller:
             plan,
             at_s,
             self._clock.monotonic(),
-            grid=self.grid(),
+            grid=caps,
             overrides=self.overrides(),
             time_trusted=self.time_trusted(),
         )
-        self.guard.watch()
         self._state, self.mode, self.reason = outcome.state, outcome.mode, outcome.reason + self.guard.note
         self.causes = outcome.causes
         self._order(outcome.commands)
-        watchful = self._is_watchful(measured)
+        watchful = self._is_watchful(measured, caps)
         for poller in self._urgent:
             poller.wanted_fresh = watchful
         return outcome
@@ -142,8 +140,7 @@ class Controller:
     def _order(self, commands: Commands) -> None:
         """Say to each lease what its device should do now; one whose control was withdrawn belongs in its own mode."""
         for (device, kind), lease in self._leases.items():
-            is_steered = (device, kind) in self._steered and self.guard.may_order(device)
-            order = self._wanted(commands, device, kind, lease) if is_steered else None
+            order = self._wanted(commands, device, kind, lease) if (device, kind) in self._steered else None
             lease.want(order)
             self._log(device, kind, order)
 
@@ -173,20 +170,21 @@ class Controller:
             case ControlKind.PV_LIMIT:
                 return pv_order(commands.pv_limit_w)
 
-    def _is_watchful(self, measured: Measurements) -> bool:
+    def _is_watchful(self, measured: Measurements, caps: GridCaps) -> bool:
         """Tell whether a limit depends on fresh values: a forced order, a phase on its way to the fuse, a car."""
+        if not self._leases:
+            return False
         order = self._state.order if self._house.battery is not None else None
         if order is not None and (order.lowest_w > 0 or order.highest_w < 0):
-            return bool(self._leases)
+            return True
         amps = currents(self._house, measured)
         if max(*map(abs, amps.high), *map(abs, amps.low)) > _WATCHFUL * self._house.limits.main_fuse_a:
-            return bool(self._leases)
-        limits = (self._house.limits.export_limit_w, self.grid().export_w)
-        export_w = min((one for one in limits if one is not None), default=None)
+            return True
+        export_w = export_limit_w(self._house, caps)
         if export_w is not None and -(measured.grid_w or 0.0) > 0.9 * export_w:
-            return bool(self._leases)
-        if self.grid().import_w is not None:
-            return bool(self._leases)
+            return True
+        if caps.import_w is not None:
+            return True
         # a car that draws gives way in time to whatever else is switched on
         draws_a = (drawn(measured.cars[one.id]) for one in self._house.chargers if one.controlled)
-        return any(one is None or one > _DRAWS_A for one in draws_a)
+        return any(one is None or one > DRAWS_A for one in draws_a)

@@ -104,10 +104,6 @@ class OrdersFile:
         """All entries."""
         return list(self._entries.values())
 
-    def __contains__(self, key: str) -> bool:
-        """Tell whether there is an entry."""
-        return key in self._entries
-
     def put(self, entry: Ordered) -> None:
         """Keep an entry; it is on the disk when this returns.
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 import msgspec
 
 from hearth_agent.control.caps import FULL, Bucket
-from hearth_core.messages import HeatMode, Mode, Override
+from hearth_core.messages import HeatMode, Mode
 
 
 class CarReading(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +39,17 @@ class Measurements(msgspec.Struct, frozen=True, kw_only=True):
     """AC power of the roof that can be turned down."""
     cars: Mapping[str, CarReading] = {}
     heaters: Mapping[str, HeaterReading] = {}
+
+    def car(self, charger: str) -> CarReading:
+        """Return what a charger tells; one that is not known tells nothing."""
+        return self.cars.get(charger, _NO_CAR)
+
+    def heater(self, heater: str) -> HeaterReading:
+        """Return what a heater tells; one that is not known tells nothing."""
+        return self.heaters.get(heater, _NO_HEATER)
+
+
+_NO_CAR, _NO_HEATER = CarReading(), HeaterReading()
 
 
 class GridCaps(msgspec.Struct, frozen=True, kw_only=True):
@@ -174,6 +185,17 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     """Version of each device's override and when it was first seen."""
     stepped_s: float | None = None
 
+    def car(self, charger: str) -> CarState:
+        """Return what is remembered of a charger."""
+        return self.cars.get(charger, _NEW_CAR)
+
+    def heater(self, heater: str) -> HeaterState:
+        """Return what is remembered of a heater."""
+        return self.heaters.get(heater, _NEW_HEATER)
+
+
+_NEW_CAR, _NEW_HEATER = CarState(), HeaterState()
+
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """The result of one step."""
@@ -184,6 +206,3 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     causes: Mapping[str, Reason] = {}
     """By device: why it is told what it is told."""
-
-
-Overrides = Mapping[str, Override]

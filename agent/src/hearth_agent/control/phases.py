@@ -70,10 +70,10 @@ def watch(house: House, state: State, measured: Measurements, amps: Currents, ti
         return Danger(over=False, blind=tick_s - lost_s >= (METER_GRACE_S if state.seen else FIRST_READ_S)), state
     limits, highest_a = house.limits, max(amps.high)
     apart = limits.phase_imbalance_a is not None and amps.spread_a > limits.phase_imbalance_a
-    over_s = _since(state.over_since_s, tick_s, holds=highest_a > limits.main_fuse_a or apart)
+    over_s = since(state.over_since_s, tick_s, holds=highest_a > limits.main_fuse_a or apart)
     over = over_s is not None and tick_s - over_s >= SHED_AFTER_S
     roomy = highest_a < limits.main_fuse_a * (1 - FUSE_MARGIN) - SPARE_A
-    roomy_s = _since(state.roomy_since_s, tick_s, holds=roomy and not over)
+    roomy_s = since(state.roomy_since_s, tick_s, holds=roomy and not over)
     if over:
         over_s = tick_s  # look again only after the loads had time to follow
     if not state.seen or (over_s, roomy_s, None) != (state.over_since_s, state.roomy_since_s, state.meter_lost_s):
@@ -81,7 +81,8 @@ def watch(house: House, state: State, measured: Measurements, amps: Currents, ti
     return Danger(over, blind=False), state
 
 
-def _since(since_s: float | None, tick_s: float, *, holds: bool) -> float | None:
+def since(since_s: float | None, tick_s: float, *, holds: bool) -> float | None:
+    """Return since when something holds, given what was noted the step before; None while it does not [s]."""
     if not holds:
         return None
     return tick_s if since_s is None else since_s
@@ -139,9 +140,12 @@ class Room:
             self._high[line] += by_a
 
 
-def room(house: House, amps: Currents, *, spare_a: float = 0.0) -> Room:
-    """Return what the phases have free below the fuse's margin."""
+def room(house: House, amps: Currents, *, spare_a: float = 0.0, claims_a: Sequence[float] = ()) -> Room:
+    """Return what the phases have free below the fuse's margin, beside what others were allowed on each line [A]."""
     limits = house.limits
     skew = amps.high if amps.known else (0.0,) * limits.phases
     most_a = limits.main_fuse_a * (1 - FUSE_MARGIN) - spare_a
-    return Room(amps.high, most_a, skew_a=skew, spread_a=limits.phase_imbalance_a)
+    free = Room(amps.high, most_a, skew_a=skew, spread_a=limits.phase_imbalance_a)
+    for line, claim_a in enumerate(claims_a):
+        free.claim((line,), claim_a)
+    return free

@@ -130,13 +130,11 @@ class Supervisor:
         with contextlib.suppress(subprocess.TimeoutExpired):
             agent.wait(_STOPPING_S)
 
-    def _make_safe(self, patience_s: float) -> bool:
-        """Tell every ordered device to be its own master; True when all are."""
+    def _make_safe(self, patience_s: float) -> None:
+        """Tell every ordered device to be its own master."""
         orders = OrdersFile.load(self._orders_path)
-        failures = reassert(orders, patience_s) if orders.entries else []
-        for failure in failures:
+        for failure in reassert(orders, patience_s):
             logger.error("not safe yet: %s", failure)
-        return not failures
 
     def _pause(self, pause_s: float) -> None:
         """Wait before the next start; devices that did not obey are told again meanwhile."""

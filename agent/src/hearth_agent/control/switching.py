@@ -9,6 +9,7 @@ import msgspec
 
 from hearth_agent.control.cars import Car
 from hearth_agent.control.orders import CarState
+from hearth_agent.control.phases import since
 
 SPACING_S = 60.0
 TIGHT_S = 60.0
@@ -37,9 +38,9 @@ def switch_phases(
     tight = state.phases == 3 and waits and on_one and not on_three
     ample = state.phases == 1 and car.active and on_three
     still = car.limit_a <= 0 and car.drawn_a is not None and car.drawn_a <= _STILL_A
-    tight_s = _since(state.tight_since_s, tick_s, holds=tight)
-    ample_s = _since(state.ample_since_s, tick_s, holds=ample)
-    zero_s = _since(state.zero_since_s, tick_s, holds=still)
+    tight_s = since(state.tight_since_s, tick_s, holds=tight)
+    ample_s = since(state.ample_since_s, tick_s, holds=ample)
+    zero_s = since(state.zero_since_s, tick_s, holds=still)
     if (tight_s, ample_s, zero_s) != (state.tight_since_s, state.ample_since_s, state.zero_since_s):
         state = msgspec.structs.replace(state, tight_since_s=tight_s, ample_since_s=ample_s, zero_since_s=zero_s)
     to_one = tight_s is not None and tick_s - tight_s >= TIGHT_S
@@ -62,9 +63,3 @@ def switch_phases(
 def _too_young(car: Car, tick_s: float) -> bool:
     """Tell whether the car charges since a moment only; it is not paused for a switch then."""
     return car.limit_a > 0 and tick_s - car.state.switched_s < SPACING_S
-
-
-def _since(since_s: float | None, tick_s: float, *, holds: bool) -> float | None:
-    if not holds:
-        return None
-    return tick_s if since_s is None else since_s

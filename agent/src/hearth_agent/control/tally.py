@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from hearth_agent.control.cars import NO_READING, drawn, lines_of
+from hearth_agent.control.cars import drawn, lines_of, most_a
 from hearth_agent.control.heat import claim_w, draw_w
 from hearth_agent.control.house import Charger, House
-from hearth_agent.control.orders import CarState, HeaterReading, HeaterState, Measurements, State
+from hearth_agent.control.orders import CarState, Measurements, State
 from hearth_agent.control.phases import CLAIM_S, PHASE_V
-
-_NEW_CAR, _NEW_HEATER, _NOTHING = CarState(), HeaterState(), HeaterReading()
 
 
 class Tally(NamedTuple):
@@ -38,7 +36,7 @@ def tally(house: House, state: State, measured: Measurements, tick_s: float) -> 
     claims_a = [_battery_claim_w(house, state, measured, tick_s) / PHASE_V / lines] * lines
     heaters_w = 0.0
     for heater in house.heaters:
-        kept, reading = state.heaters.get(heater.id, _NEW_HEATER), measured.heaters.get(heater.id, _NOTHING)
+        kept, reading = state.heater(heater.id), measured.heater(heater.id)
         heaters_w += draw_w(heater, kept, reading)
         for line in heater.lines:
             claims_a[line] += claim_w(heater, kept, reading, tick_s) / PHASE_V / len(heater.lines)
@@ -49,11 +47,10 @@ def tally(house: House, state: State, measured: Measurements, tick_s: float) -> 
 
 def car_w(charger: Charger, state: State, measured: Measurements) -> float:
     """Return what one car draws [W]."""
-    kept, reading = state.cars.get(charger.id, _NEW_CAR), measured.cars.get(charger.id, NO_READING)
+    kept, reading = state.car(charger.id), measured.car(charger.id)
     if drawn(reading) is not None:
         return sum(max(one or 0.0, 0.0) for one in reading.line_a) * PHASE_V
-    limit_a = charger.max_a if kept.limit_a is None else kept.limit_a
-    return limit_a * len(lines_of(charger, kept, reading)) * PHASE_V
+    return most_a(charger, kept) * len(lines_of(charger, kept, reading)) * PHASE_V
 
 
 def car_currents(
@@ -68,9 +65,8 @@ def car_currents(
     for charger in house.chargers:
         if charger.id not in after:
             continue
-        before, kept = state.cars.get(charger.id, _NEW_CAR), after[charger.id]
-        reading = measured.cars.get(charger.id, NO_READING)
-        counted_a, limit_a = drawn(reading) or 0.0, charger.max_a if kept.limit_a is None else kept.limit_a
+        before, kept, reading = state.car(charger.id), after[charger.id], measured.car(charger.id)
+        counted_a, limit_a = drawn(reading) or 0.0, most_a(charger, kept)
         more_a = max(limit_a - counted_a, 0.0) if tick_s - kept.raised_s < CLAIM_S else 0.0
         for line in lines_of(charger, before, reading):
             moved_a[line] += more_a + min(limit_a - counted_a, 0.0)

@@ -13,13 +13,13 @@ from typing import Protocol
 from hearth_agent.control.orders import HeatCommand, Interval
 from hearth_agent.devices.profile import Case, ControlKind
 from hearth_core.messages import HeatMode
+from hearth_core.wishes import LEAST_A
 
 POWER_STEP_W = 50.0
 _HEATER_STEP_W = 10.0
 # a little more power is not worth a write, nor soon after the last one; less power always is
 _MORE_W = 200.0
 _MORE_AFTER_S = 30.0
-_LEAST_EV_A = 6.0
 _NORMAL = 1
 # the state of SG-Ready, and its two contacts A:B
 _SG_READY = {
@@ -50,7 +50,7 @@ def ev_order(limit_a: float | None) -> Variables | None:
     if limit_a is None:
         return None
     if limit_a <= 0:
-        return {"current_a": _LEAST_EV_A, "paused": 1.0, "allowed": 0.0}
+        return {"current_a": LEAST_A, "paused": 1.0, "allowed": 0.0}
     return {"current_a": float(math.floor(limit_a)), "paused": 0.0, "allowed": 1.0}
 
 
